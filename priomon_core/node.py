@@ -1,0 +1,69 @@
+"""One node of the protocol, as a state machine without clock, socket or generator of its own.
+
+Inputs are a sample of the node's metrics, a message that arrived, and the passing of a deadline, each with the time. Outputs are
+messages in `outbox`, which the driver sends and clears, and the next `deadline`. The simulator and the agent are two such drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from priomon_core.config import GossipSettings
+from priomon_core.priority import Publisher
+from priomon_core.replica import Replica
+from priomon_core.strategies.base import Peer, Strategy
+
+
+class GossipNode:
+    """A node that gossips what it knows with `peers`, which its driver may change at any time.
+
+    All times are integer nanoseconds of the driver's clock, which must not run backwards. The first round is due at a random moment
+    within one period of `now`, so that nodes that start together do not speak together. `receive(message, source, now)` handles a
+    message that arrived from a peer: it is the strategy's own.
+    """
+
+    __slots__ = ("_period", "_random", "deadline", "fanout", "outbox", "peers", "publisher", "receive", "replica", "strategy")
+
+    def __init__(
+        self,
+        replica: Replica,
+        strategy: Strategy,
+        publisher: Publisher,
+        peers: Sequence[Peer],
+        settings: GossipSettings,
+        random: Random,
+        now: int,
+    ) -> None:
+        self.replica = replica
+        self.strategy = strategy
+        self.publisher = publisher
+        self.peers = peers
+        self.fanout = settings.fanout
+        self.outbox = strategy.outbox
+        self.receive = strategy.receive
+        self._period = settings.period
+        self._random = random
+        self.deadline = now + int(random.random() * settings.period)
+
+    def sample(self, values: Sequence[float], now: int) -> None:
+        """Take a sample of the node's metrics, in their declared order and units; NaN where there is none.
+
+        Raises `SampleError` or `VersionOverflowError`; the sample is then dropped and nothing has changed.
+        """
+        changes = self.publisher.select(values, now)
+        if changes:
+            self.replica.publish(changes, now)
+
+    def wake(self, now: int) -> None:
+        """Begin a round if one is due. A node that overslept rounds begins one, and the next a whole period after."""
+        if now < self.deadline:
+            return
+        peers = self.peers
+        if self.fanout == 1 and peers:
+            self.strategy.round((peers[int(self._random.random() * len(peers))],), now)
+        elif peers:
+            self.strategy.round(self._random.sample(peers, min(self.fanout, len(peers))), now)
+        self.deadline += self._period
+        if self.deadline <= now:
+            self.deadline = now + self._period

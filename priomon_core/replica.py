@@ -1,0 +1,139 @@
+"""What one node knows of every origin, as a row of versions in the order of the origins' keys, and the rules by which it grows.
+
+A row grows by a publication of the node itself or by the news of a delta, never otherwise, so a version never goes back. Where the
+values that belong to a version are found is the business of `Values`: an agent holds the newest of each origin (`holdings.py`); in a
+simulation all replicas share one ledger of every publication, because knowledge has no gaps and (origin, version) names the values.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+from typing import cast
+
+from priomon_core import kernels
+from priomon_core.identity import Identity
+from priomon_core.messages import Delta, Row
+from priomon_core.priority import Change
+from priomon_core.wire import Introduction, News
+
+
+@dataclass(frozen=True, slots=True)
+class RowKind:
+    """A kind of row: the functions of kernels.py made for it, the request bit (its top bit), and how to make one of a length."""
+
+    kernels: ModuleType | SimpleNamespace
+    ask: int
+    blank: Callable[[int], Row]
+
+
+def _blank(count: int) -> Row:
+    return array("q", bytes(8 * count))
+
+
+PLAIN = RowKind(kernels, 1 << 62, _blank)
+
+
+class Values(ABC):
+    """Where the values of publications are kept: as tables for the kernels (see kernels.py) and as levels for the wire.
+
+    Tables may have any shape that lies flat in memory as kernels.py says.
+    """
+
+    keys: Sequence[int]
+    priority: Sequence[int]
+    introduction: Sequence[int]
+    published: Sequence[int]
+    changed: Sequence[int]
+    width: Sequence[int]
+    depth: int
+    step: int
+    metrics: int
+
+    @abstractmethod
+    def uniform(self) -> tuple[int, int] | None:
+        """(Bytes of the levels in any news, bytes by which an introduction exceeds it) where all publications agree in both."""
+
+    def refresh(self) -> None:  # noqa: B027  (most tables are always up to date)
+        """Bring the tables up to date before kernels read them."""
+
+    @abstractmethod
+    def publish(self, slot: int, version: int, changes: Sequence[Change], now: int) -> None:
+        """Record what origin `slot` publishes as `version` at `now` (ns)."""
+
+    @abstractmethod
+    def store(self, slot: int, update: News | Introduction, now: int) -> None:
+        """Keep the values of an update that came from the network at `now` (ns)."""
+
+    @abstractmethod
+    def changes(self, slot: int, since: int, version: int) -> tuple[Change, ...]:
+        """The metrics of an origin that changed after version `since`, with their levels at `version`."""
+
+    @abstractmethod
+    def age(self, slot: int, version: int, now: int) -> int:
+        """Nanoseconds at `now` since the sample that `version` was published for."""
+
+    @abstractmethod
+    def identity(self, slot: int) -> Identity:
+        """Who an origin is."""
+
+
+class Replica:
+    """The knowledge of one node, whose own slot is `own`.
+
+    `roster` is (number, checksum) of the origins known. `delivered` counts the news received, `useful` those that were newer.
+    """
+
+    __slots__ = ("delivered", "key", "kind", "own", "roster", "useful", "values", "versions")
+
+    def __init__(self, values: Values, versions: Row, own: int, kind: RowKind = PLAIN) -> None:
+        self.values = values
+        self.versions = versions
+        self.own = own
+        self.kind = kind
+        self.key = values.keys[own]
+        self.survey()
+        self.delivered = 0
+        self.useful = 0
+
+    def interval(self, start: int, count: int) -> Row:
+        """The versions of `count` origins from slot `start` on, writable in place."""
+        if count == len(self.versions):
+            return self.versions
+        row = memoryview(self.versions) if isinstance(self.versions, array) else self.versions
+        return cast(Row, row[start : start + count])
+
+    def survey(self) -> None:
+        """Take note of which origins are known, after a change of them."""
+        self.roster: tuple[int, int] = self.roster_of(0, len(self.versions))
+
+    def roster_of(self, start: int, count: int) -> tuple[int, int]:
+        """(Number, checksum) of the origins known in an interval."""
+        keys = self.values.keys if count == len(self.versions) else self.values.keys[start : start + count]
+        return cast("tuple[int, int]", self.kind.kernels.roster(self.interval(start, count), keys, count))
+
+    def publish(self, changes: Sequence[Change], now: int) -> int:
+        """Number a publication of the node itself; returns its version. Raises `VersionOverflowError` when the values' tables are full."""
+        version = int(self.versions[self.own]) + 1
+        self.values.publish(self.own, version, changes, now)
+        self.versions[self.own] = version
+        if version == 1:
+            self.survey()
+        return version
+
+    def learn(self, delta: Delta, now: int) -> None:
+        """Take the news of a delta that are newer than what is known."""
+        start = delta.start
+        own = self.interval(start, delta.count)
+        if delta.updates is not None:
+            for slot, update in delta.updates.items():
+                if update.version > self.versions[slot]:
+                    self.values.store(slot, update, now)
+        useful, discovered = self.kind.kernels.merge(own, delta.row, delta.count, self.kind.ask)
+        self.delivered += delta.introductions + delta.news
+        self.useful += useful
+        if discovered:
+            self.survey()

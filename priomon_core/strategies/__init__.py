@@ -1,0 +1,1 @@
+"""How knowledge travels: one strategy per file, all behind the interface of `base.Strategy`."""

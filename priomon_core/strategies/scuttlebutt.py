@@ -1,0 +1,206 @@
+"""Anti-entropy by digest and deltas both ways, after van Renesse et al., Efficient Reconciliation and Flow Control for Anti-Entropy
+Protocols (LADIS 2008).
+
+A round is up to three messages. A sends a digest of what it knows. B answers with a delta: news where it knows more, requests where it
+knows less. A takes the news and sends what was requested. Each message can be lost without harm: the next exchange, with whomever,
+repairs it, because a delta is made from what the other side says it has.
+
+*Digests.* An entry of an explicit digest is a key and a version: 5 or 6 bytes. Once a node's set of known origins has been stable for a
+few rounds it sends a positional digest: a checksum of the set, then the versions alone in the order of the keys, mostly one byte each. A
+receiver that knows another set answers with an explicit digest of its own, and the exchange goes on with the roles swapped. A digest
+that exceeds the datagram limit is cut into intervals of the key space, each a message by itself; past the burst limit the rest waits for
+the next rounds, which go on where this one ended.
+
+*Deltas.* A delta that exceeds the limit is cut likewise. Where even the burst limit is too small, the least urgent entries wait: see
+`kernels.shed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from priomon_core.config import GossipSettings
+from priomon_core.identity import KEY_BYTES
+from priomon_core.kernels import AGE
+from priomon_core.messages import Delta, Digest
+from priomon_core.replica import Replica
+from priomon_core.strategies.base import Outbox, Peer
+from priomon_core.wire import DELTA_HEADER, DIGEST_HEADER, varint_size
+
+INTERVAL = 2 * KEY_BYTES  # bytes that say which interval of keys a digest covers
+COUNT = 2  # bytes of a number of entries that fit a datagram
+LARGEST_SLACK = 100  # bytes that a cut may leave empty at the end of a datagram
+
+
+class Scuttlebutt:
+    """See the top of this file."""
+
+    __slots__ = ("_cursor", "_entry", "_limit", "_settled", "_stable_roster", "_turn", "outbox", "replica", "settings")
+
+    def __init__(self, replica: Replica, settings: GossipSettings) -> None:
+        self.replica = replica
+        self.settings = settings
+        self.outbox: Outbox = []
+        self._limit = settings.datagram_limit
+        self._entry = KEY_BYTES + AGE + (replica.values.metrics + 7) // 8  # bytes of news beside version and levels
+        self._cursor = 0  # where the next digest that does not fit begins
+        self._turn = 0  # where the next delta that does not fit begins to be filled
+        self._stable_roster = replica.roster
+        self._settled = 0
+
+    def round(self, peers: Sequence[Peer], now: int) -> None:
+        """Send a digest to each peer."""
+        replica = self.replica
+        if replica.roster == self._stable_roster:
+            self._settled += 1
+        else:
+            self._stable_roster, self._settled = replica.roster, 0
+        positional = self._settled >= self.settings.settling
+        for digest in self._digests(0, len(replica.versions), positional):
+            for peer in peers:
+                self.outbox.append((peer, digest))
+
+    def receive(self, message: Digest | Delta, source: Peer, now: int) -> None:
+        """Answer a digest, or take a delta and serve its requests; a delta for another generation of this node is dropped."""
+        if isinstance(message, Digest):
+            self._answer(message, source, now)
+        elif message.recipient == self.replica.key:
+            self._take(message, source, now)
+
+    def _digest(self, start: int, count: int, positional: bool) -> Digest:
+        """What the node knows of an interval, in one message of whatever size."""
+        replica = self.replica
+        row = replica.kind.blank(count)
+        known, size = replica.kind.kernels.snapshot(replica.interval(start, count), count, row)
+        whole = count == len(replica.versions)
+        size += DIGEST_HEADER + varint_size(known) + (KEY_BYTES if positional else KEY_BYTES * known) + (0 if whole else INTERVAL)
+        roster = None if not positional else replica.roster if whole else replica.roster_of(start, count)
+        return Digest(replica.key, start, count, row, roster, size)
+
+    def _digests(self, start: int, count: int, positional: bool) -> list[Digest]:
+        """Digests of an interval: one if a datagram holds it, else as many as the burst limit allows, from the cursor on."""
+        digest = self._digest(start, count, positional)
+        if digest.size <= self._limit:
+            return [digest]
+        budget = self._limit - DIGEST_HEADER - COUNT - INTERVAL - (KEY_BYTES if positional else 0)
+        entry = 0 if positional else KEY_BYTES
+        stop = start + count
+        begin = at = self._cursor if start <= self._cursor < stop else start
+        digests: list[Digest] = []
+        while len(digests) < self.settings.burst:
+            end = self.replica.kind.kernels.cut_digest(self.replica.versions, at, begin if at < begin else stop, entry, budget)
+            digests.append(self._digest(at, end - at, positional))
+            at = end if end < stop else start
+            if at == begin:
+                break
+        self._cursor = at
+        return digests
+
+    def _answer(self, digest: Digest, source: Peer, now: int) -> None:
+        replica = self.replica
+        start, count, theirs = digest.start, digest.count, digest.versions
+        if digest.roster is not None:
+            whole = count == len(replica.versions)
+            if digest.roster != (replica.roster if whole else replica.roster_of(start, count)):
+                theirs = None
+        if theirs is None:
+            self.outbox += [(source, mine) for mine in self._digests(start, count, positional=False)]
+            return
+        row = replica.kind.blank(count)
+        news, introductions, requests, size = replica.kind.kernels.answer(
+            replica.interval(start, count), theirs, count, replica.kind.ask, row
+        )
+        if news or requests:
+            news -= introductions
+            draft = Delta(replica.key, digest.sender, start, count, row, theirs, introductions, news, requests, size)
+            self._send(draft, source, now)
+
+    def _take(self, delta: Delta, source: Peer, now: int) -> None:
+        replica = self.replica
+        if delta.introductions or delta.news:
+            replica.learn(delta, now)
+        if not delta.requests:
+            return
+        start, count = delta.start, delta.count
+        row = replica.kind.blank(count)
+        news, introductions, size = replica.kind.kernels.fulfil(replica.interval(start, count), delta.row, count, replica.kind.ask, row)
+        if news:
+            draft = Delta(replica.key, delta.sender, start, count, row, delta.row, introductions, news - introductions, 0, size)
+            self._send(draft, source, now)
+
+    def _send(self, draft: Delta, peer: Peer, now: int) -> None:
+        """Send a delta whose size is so far that of its versions, cut to datagrams where one does not hold it."""
+        uniform = self.replica.values.uniform()
+        if uniform is not None:
+            entries = draft.introductions + draft.news
+            draft.size += entries * (self._entry + uniform[0]) + draft.introductions * uniform[1] + draft.requests * KEY_BYTES
+            draft.size += _delta_header(draft.introductions, draft.news, draft.requests)
+            if draft.size <= self._limit:
+                self.outbox.append((peer, draft))
+                return
+        parts = self._cut(draft)
+        if parts[-1].start + parts[-1].count < draft.start + draft.count:
+            self._shed(draft, now)
+            parts = self._cut(draft)
+        self.outbox += [(peer, part) for part in parts]
+
+    def _cut(self, draft: Delta) -> list[Delta]:
+        """A delta as parts that fit a datagram each, at most as many as the burst limit allows."""
+        values, kind = self.replica.values, self.replica.kind
+        budget = self._limit - DELTA_HEADER - 3 * COUNT
+        parts: list[Delta] = []
+        begin = 0
+        values.refresh()
+        while begin < draft.count and len(parts) < self.settings.burst:
+            end, size, introductions, news, requests = kind.kernels.cut_delta(
+                draft.row,
+                draft.since,
+                begin,
+                draft.count,
+                draft.start,
+                kind.ask,
+                budget,
+                values.changed,
+                values.width,
+                values.introduction,
+                values.depth,
+                values.step,
+                values.metrics,
+            )
+            row, since = (draft.row, draft.since) if end - begin == draft.count else (draft.row[begin:end], draft.since[begin:end])
+            size += _delta_header(introductions, news, requests)
+            start, count = draft.start + begin, end - begin
+            parts.append(Delta(draft.sender, draft.recipient, start, count, row, since, introductions, news, requests, size))
+            begin = end
+        return parts
+
+    def _shed(self, draft: Delta, now: int) -> None:
+        """Empty the least urgent entries of a delta's row until the rest fits the burst limit."""
+        values, kind = self.replica.values, self.replica.kind
+        per_datagram = self._limit - DELTA_HEADER - 3 * COUNT - LARGEST_SLACK
+        kind.kernels.shed(
+            draft.row,
+            draft.since,
+            draft.count,
+            draft.start,
+            self._turn % draft.count,
+            kind.ask,
+            self.settings.burst * per_datagram,
+            now,
+            self.settings.ageing,
+            values.priority,
+            values.published,
+            values.changed,
+            values.width,
+            values.introduction,
+            values.depth,
+            values.step,
+            values.metrics,
+        )
+        self._turn += draft.count // 3 + 1
+
+
+def _delta_header(introductions: int, news: int, requests: int) -> int:
+    if introductions | news | requests < 128:
+        return DELTA_HEADER + 3
+    return DELTA_HEADER + varint_size(introductions) + varint_size(news) + varint_size(requests)

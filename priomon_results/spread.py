@@ -1,0 +1,77 @@
+"""How updates spread: when 50, 99 and 100 % of the other nodes hold an update, or a newer one of the same origin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from priomon_results.histogram import Histogram
+
+SHARES = (0.5, 0.99, 1.0)
+
+
+@dataclass(slots=True)
+class Spread:
+    """One update: seconds from its publication until each of SHARES was seen to hold it, nan if not seen."""
+
+    origin: int
+    version: int
+    published_at: int
+    reached: list[float]
+
+
+class SpreadTracker:
+    """Follows every update of some origins, by looking at who holds what at a fixed interval.
+
+    Times are known to that interval and rounded up. `first_contact` float64 [nodes] is when (seconds since its publication) each node
+    was first seen to hold the first update of `origins[0]`.
+    """
+
+    def __init__(self, origins: Sequence[int], nodes: int) -> None:
+        self.origins = list(origins)
+        self.finished: list[Spread] = []
+        self.first_contact: NDArray[np.float64] = np.full(nodes, math.nan)
+        self._others = nodes - 1
+        self._under_way: dict[int, list[Spread]] = {origin: [] for origin in self.origins}
+        self._followed = dict.fromkeys(self.origins, 0)
+
+    def look(self, versions: NDArray[np.unsignedinteger | np.int64], newest: Sequence[int], times: NDArray[np.int64], now: int) -> None:
+        """`versions` [observers, origins] is what nodes hold at `now` (ns), `newest` and `times` [origins, depth] what was published."""
+        for origin in self.origins:
+            under_way = self._under_way[origin]
+            for version in range(self._followed[origin] + 1, newest[origin] + 1):
+                under_way.append(Spread(origin, version, int(times[origin, version]), [math.nan] * len(SHARES)))
+            self._followed[origin] = newest[origin]
+            if not under_way:
+                continue
+            oldest = under_way[0].version
+            held = versions[:, origin].astype(np.int64)
+            if origin == self.origins[0]:
+                reached = (held > 0) & np.isnan(self.first_contact)
+                self.first_contact[reached] = (now - int(times[origin, 1])) / 1e9
+            holders = np.bincount(np.maximum(held - oldest + 1, 0), minlength=newest[origin] - oldest + 2)
+            at_least = np.cumsum(holders[::-1])[::-1] - 1  # the origin itself is no observer
+            for spread in under_way:
+                share = at_least[spread.version - oldest + 1] / self._others
+                for index, wanted in enumerate(SHARES):
+                    if share >= wanted and math.isnan(spread.reached[index]):
+                        spread.reached[index] = (now - spread.published_at) / 1e9
+            self.finished += [spread for spread in under_way if not math.isnan(spread.reached[-1])]
+            self._under_way[origin] = [spread for spread in under_way if math.isnan(spread.reached[-1])]
+
+    def all(self) -> list[Spread]:
+        """Every update followed so far, by origin and version."""
+        pending = [spread for spreads in self._under_way.values() for spread in spreads]
+        return sorted(self.finished + pending, key=lambda spread: (spread.origin, spread.version))
+
+    def histogram(self, share: float) -> Histogram:
+        """Times until `share` (one of SHARES) of the nodes held an update, over the updates that reached it."""
+        index = SHARES.index(share)
+        times = np.array([spread.reached[index] for spread in self.all() if not math.isnan(spread.reached[index])])
+        result = Histogram()
+        result.add(times, np.ones(times.shape, np.int64))
+        return result

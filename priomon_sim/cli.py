@@ -1,0 +1,273 @@
+"""The command line: `python -m priomon_sim SCENARIO` runs a scenario; verbs look at what runs have stored.
+
+Modules that need numba or matplotlib are imported by the verbs that use them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from priomon_core.errors import PriomonError
+
+if TYPE_CHECKING:
+    from priomon_results.store import Store
+    from priomon_sim.experiment import Progress
+    from priomon_sim.scenario import Scenario
+    from priomon_sim.world import World
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+class Verbs(click.Group):
+    """A group of verbs in which a first word that is no verb means `run` that scenario."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Put `run` before what is neither a verb nor an option of the group."""
+        if args and args[0] not in self.commands and args[0] not in ("--help", "--version", "--debug"):
+            args.insert(0, "run")
+        return super().parse_args(context, args)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Tell errors of ours in one line and with their exit code; a traceback is for `--debug`."""
+        try:
+            return super().invoke(context)
+        except PriomonError as error:
+            if context.params["debug"]:
+                raise
+            click.echo(f"error: {error}" if "\n" not in str(error) else str(error), err=True)
+            context.exit(USAGE if _is_usage(error) else FAILED)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            context.exit(INTERRUPTED)
+
+
+def _is_usage(error: PriomonError) -> bool:
+    from priomon_core.errors import SettingError
+    from priomon_sim.scenario_problems import ScenarioError
+    from priomon_sim.topology import TopologyError
+    from priomon_sim.trace import TraceError
+
+    return isinstance(error, (ScenarioError, SettingError, TopologyError, TraceError))
+
+
+SCENARIO = click.argument("scenario", type=click.Path(path_type=Path))
+SETTINGS = click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting, such as gossip.fanout=3. May be repeated."
+)
+DATABASE = click.argument("database", type=click.Path(path_type=Path))
+RUN = click.option("--run", "number", type=int, help="Id of a run in the store, as `show` lists them. [default: the latest complete one]")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of a table.")
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="priomon")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Simulate how a cluster's nodes come to know each other's metrics by gossip.
+
+    \b
+    python -m priomon_sim scenarios/quick.yaml           run a scenario, results in results/quick/
+    python -m priomon_sim scenarios/quick.yaml --seeds 1..5 --set gossip.fanout=2
+    python -m priomon_sim show results/quick/quick.db    list the runs in a store
+
+    A first word that is no verb is a scenario to run. Exit codes: 0 done, 1 failed, 2 usage or a bad scenario, 130 interrupted.
+    """
+
+
+@main.command()
+@SCENARIO
+@SETTINGS
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the run. [default: the scenario's]")
+@click.option("--seeds", metavar="FIRST..LAST", help="Run once for each seed of a range, such as 1..5.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="Scenario to compare bytes, lag and error with; run if it was not yet.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the results. [default: results/NAME]")
+@AS_JSON
+@click.option("--quiet", is_flag=True, help="No progress and no table; errors still show.")
+def run(
+    scenario: Path,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    seeds: str | None,
+    baseline: Path | None,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run SCENARIO (the default verb): rows into a store, plots, a report, and a summary on the screen.
+
+    \b
+    python -m priomon_sim scenarios/loss20.yaml
+    python -m priomon_sim run scenarios/loss20.yaml --baseline scenarios/baseline-demon.yaml
+    """
+    from priomon_results.store import Store
+    from priomon_sim import experiment
+    from priomon_sim.progress import show_progress
+    from priomon_sim.tables import summary_table
+
+    if seed is not None and seeds is not None:
+        raise click.UsageError("--seed and --seeds exclude each other")
+    pairs = _pairs(overrides)
+    chosen = [_load(scenario, [*pairs, ("seed", str(number))]) for number in _seeds(seeds)] if seeds else []
+    if not chosen:
+        chosen = [_load(scenario, pairs if seed is None else [*pairs, ("seed", str(seed))])]
+    folder = output or Path("results") / chosen[0].name
+    _make(folder)
+    experiment.save_scenario(chosen[0], folder)
+    summaries: list[dict[str, Any]] = []
+    runs: list[int] = []
+    with Store(folder / f"{chosen[0].name}.db") as store:
+        try:
+            for one in chosen:
+                compared = None
+                if baseline is not None:
+                    against = _load(baseline, [("seed", str(one.seed))])
+                    found = experiment.stored_baseline(against, store)
+                    if found is None:
+                        with show_progress(against, quiet) as progress:
+                            found = experiment.execute(against, store, progress)
+                    runs.append(found[0])
+                    compared = found[1]
+                with show_progress(one, quiet) as progress:
+                    number, summary = experiment.execute(one, store, progress, compared)
+                runs.append(number)
+                summaries.append(summary | {"database": str(store.path), "report": str(folder / "report.html")})
+        except experiment.Interrupted as interrupted:
+            click.echo(
+                f"interrupted at {interrupted.args[0]['virtual_seconds']:g} s of {one.duration / 1e9:g} s; "
+                f"what was computed is kept in {store.path}, marked as interrupted",
+                err=True,
+            )
+            raise SystemExit(INTERRUPTED) from None
+        report = experiment.draw(store, runs, folder, ["python", "-m", "priomon_sim", *sys.argv[1:]])
+    if as_json:
+        click.echo(json.dumps(summaries[0] if seeds is None else summaries, allow_nan=False))
+    elif not quiet:
+        summary_table(summaries)
+        click.echo(f"report: {report}")
+
+
+@main.command()
+@SCENARIO
+@SETTINGS
+def validate(scenario: Path, overrides: tuple[str, ...]) -> None:
+    """Check SCENARIO and what it refers to (graph, trace) without running it."""
+    from priomon_sim.world import build
+
+    checked = _load(scenario, _pairs(overrides))
+    world = build(checked)
+    edges = world.graph.number_of_edges()
+    click.echo(f"{scenario}: ok: {checked.nodes:,} nodes, {edges:,} edges, {checked.duration / 1e9:g} s, hash {checked.hash}")
+    for note in world.notes:
+        click.echo(f"note: {note}")
+
+
+@main.command()
+@DATABASE
+@AS_JSON
+def show(database: Path, as_json: bool) -> None:
+    """List the runs in a store."""
+    from priomon_results.store import Store
+    from priomon_sim.tables import run_table
+
+    with Store(database, readonly=True) as store:
+        runs = store.runs()
+    if as_json:
+        click.echo(json.dumps([{key: getattr(run, key) for key in run.__class__.__match_args__} for run in runs]))
+    else:
+        run_table(runs)
+
+
+@main.command()
+@DATABASE
+@click.option("--run", "numbers", type=int, multiple=True, help="Id of a run; repeated: compare them. [default: the latest complete one]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the pictures. [default: plots beside the store]")
+def plot(database: Path, numbers: tuple[int, ...], output: Path | None) -> None:
+    """Draw the plots of stored runs as PNG and SVG."""
+    from priomon_results.plots import draw_all
+    from priomon_results.store import Store
+
+    folder = output or database.parent / "plots"
+    _make(folder)
+    with Store(database, readonly=True) as store:
+        for picture in draw_all(store, numbers or [store.run().id], folder):
+            click.echo(picture)
+
+
+@main.command()
+@DATABASE
+@click.option("--run", "numbers", type=int, multiple=True, help="Id of a run; repeated: compare them. [default: the latest complete one]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the report. [default: the store's]")
+def report(database: Path, numbers: tuple[int, ...], output: Path | None) -> None:
+    """Draw the plots of stored runs and write their report, one self-contained HTML file."""
+    from priomon_results.store import Store
+    from priomon_sim.experiment import draw
+
+    folder = output or database.parent
+    _make(folder)
+    with Store(database, readonly=True) as store:
+        click.echo(draw(store, numbers or [store.run().id], folder, ["python", "-m", "priomon_sim", *sys.argv[1:]]))
+
+
+@main.command()
+@DATABASE
+@click.argument("table")
+@RUN
+@click.option("--format", "form", type=click.Choice(["csv", "json", "parquet"]), default="csv", show_default=True)
+@click.option("-o", "--output", default="-", show_default="standard output", help="File to write.")
+def export(database: Path, table: str, number: int | None, form: Any, output: str) -> None:
+    """Write a TABLE of a run as CSV, JSON or Parquet.
+
+    \b
+    python -m priomon_sim export results/loss20/loss20.db sample -o sample.csv
+    """
+    from priomon_results.export import export as write
+    from priomon_results.store import Store
+
+    with Store(database, readonly=True) as store:
+        rows = write(store, store.run(number).id, table, form, output)
+    if output != "-":
+        click.echo(f"{rows} rows in {output}", err=True)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of a scenario file, for editors."""
+    from priomon_sim.scenario import schema as describe
+
+    click.echo(json.dumps(describe(), indent=2))
+
+
+def _load(path: Path, overrides: Sequence[tuple[str, str]]) -> Scenario:
+    from priomon_sim.scenario import load
+
+    return load(path, overrides)
+
+
+def _pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = [override.partition("=")[::2] for override in overrides]
+    for (path, _), text in zip(pairs, overrides, strict=True):
+        if not path or "=" not in text:
+            raise click.UsageError(f"--set {text}: expected PATH=VALUE, such as gossip.fanout=3")
+    return pairs
+
+
+def _seeds(text: str) -> range:
+    first, dots, last = text.partition("..")
+    if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise click.UsageError(f"--seeds {text}: expected FIRST..LAST, such as 1..5")
+    return range(int(first), int(last) + 1)
+
+
+def _make(folder: Path) -> None:
+    from priomon_results.files import OutputError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot make this folder ({error.strerror}); choose another with -o") from error

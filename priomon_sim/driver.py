@@ -1,0 +1,204 @@
+"""Moves GossipNodes in virtual time: a SimPy clock, links between the nodes, and a workload that the nodes sample.
+
+A datagram in flight is one SimPy event with one callback, and a node's timer is one event that is used again every period; SimPy's
+processes are for what is rare. The driver decides nothing that the protocol should: it hands over samples, messages and deadlines,
+and carries away what nodes have in their outbox.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from priomon_core.config import UDP_IPV4_HEADERS, GossipSettings
+from priomon_core.identity import Address, Identity
+from priomon_core.metrics import Metric
+from priomon_core.node import GossipNode
+from priomon_core.priority import Publisher
+from priomon_core.replica import Replica
+from priomon_core.strategies.base import Strategy
+from priomon_sim.compiled import COMPILED
+from priomon_sim.ledger import Ledger
+from priomon_sim.network import Links
+
+PORT = 7946
+GENERATION = 1
+TRACE_CHUNK = 1 << 16
+
+StrategyFactory = Callable[[Replica, GossipSettings], Strategy]
+
+
+def identities(count: int) -> list[Identity]:
+    """The identities of `count` simulated nodes, in the order of their keys: a node's index in a run is its slot in every row."""
+    digits = len(str(count - 1))
+    hosts = (f"10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}" for i in range(1, count + 1))
+    return sorted(
+        (Identity(f"node{i:0{digits}}", GENERATION, Address(host, PORT)) for i, host in enumerate(hosts)), key=lambda identity: identity.key
+    )
+
+
+class Delivery(simpy.Event):
+    """A message in flight. It is triggered from the start, so SimPy only has to keep it until its time."""
+
+    def __init__(self, env: simpy.Environment, source: int, target: int, message: Any, callback: Callable[[Any], None]) -> None:
+        self.env = env
+        self.callbacks = [callback]
+        self._ok = True
+        self._value = None
+        self.source = source
+        self.target = target
+        self.message = message
+
+
+class Driver:
+    """A cluster in virtual time.
+
+    `peers[i]` are the indexes of the nodes that node i gossips with, `series[i]` (float64 [samples, metrics]) its true values, one row
+    per `sample_every` ns and used again from the start if the run is longer. Counters per node: `bytes_sent` and `bytes_received` (on the
+    wire, with headers), `datagrams_sent`. `versions` uint16 [observers, origins] is all that the nodes know.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        metrics: Sequence[Metric],
+        settings: GossipSettings,
+        strategy: StrategyFactory,
+        peers: Sequence[Sequence[int]],
+        links: Links,
+        series: Sequence[NDArray[np.float64]],
+        sample_every: int,
+        seed: int,
+    ) -> None:
+        count = len(peers)
+        self.env = env
+        self.settings = settings
+        self.links = links
+        self.series = series
+        self.sample_every = sample_every
+        self.ledger = Ledger(identities(count), metrics)
+        self.versions = np.zeros((count, count), np.uint16)
+        self.nodes = [self._node(i, metrics, strategy, peers[i], seed) for i in range(count)]
+        self.samples = [0] * count
+        self.bytes_sent = [0] * count
+        self.bytes_received = [0] * count
+        self.datagrams_sent = [0] * count
+        self.messages_sent = 0
+        self.events = 0
+        self._trace = array("q")
+        self._trace_hash = blake2b(digest_size=16)
+        for index, node in enumerate(self.nodes):
+            if sample_every != settings.period:
+                self._arm(node.deadline, self._sampler(index))
+            self._arm(node.deadline, self._ticker(index))
+
+    def _node(self, index: int, metrics: Sequence[Metric], strategy: StrategyFactory, peers: Sequence[int], seed: int) -> GossipNode:
+        replica = Replica(self.ledger, self.versions[index], index, COMPILED)
+        random = Random(f"{seed} {self.ledger.identities[index].name} gossip")
+        return GossipNode(replica, strategy(replica, self.settings), Publisher(metrics), peers, self.settings, random, self.env.now)
+
+    @property
+    def now(self) -> int:
+        """Virtual nanoseconds."""
+        return int(self.env.now)
+
+    def introduce_all(self) -> None:
+        """Let every node take and publish its first sample now, and all others know it, as after a long uptime."""
+        for index in range(len(self.nodes)):
+            self._sample(index, self.now)
+        self.versions[:] = self.versions.diagonal()
+        for node in self.nodes:
+            node.replica.survey()
+
+    def truth(self) -> NDArray[np.float64]:
+        """The newest sample of every node, float64 [nodes, metrics]; NaN before the first."""
+        nothing = np.full(self.ledger.metrics, np.nan)
+        return np.array([s[(taken - 1) % len(s)] if taken else nothing for s, taken in zip(self.series, self.samples, strict=True)])
+
+    def delivered(self) -> int:
+        """How many news have arrived at nodes, newer or not."""
+        return sum(node.replica.delivered for node in self.nodes)
+
+    def trace_hash(self) -> str:
+        """A hash of every delivery so far: when, from whom, to whom, how many bytes. Equal runs have equal hashes on every machine."""
+        self._trace_hash.update(self._trace.tobytes())
+        del self._trace[:]
+        return self._trace_hash.hexdigest()
+
+    def _arm(self, at: int, callback: Callable[[Any], None]) -> None:
+        """Call `callback` at a time with an event that it may schedule again."""
+        timer = simpy.Event(self.env)
+        timer._ok, timer._value, timer.callbacks = True, None, [callback]
+        self.env.schedule(timer, delay=at - self.now)
+
+    def _ticker(self, index: int) -> Callable[[Any], None]:
+        """What a node's timer does: the round, and the sample where it is taken once a round."""
+        env, node = self.env, self.nodes[index]
+        samples_itself = self.sample_every == self.settings.period
+
+        def tick(event: Any) -> None:
+            self.events += 1
+            now = env._now
+            if samples_itself:
+                self._sample(index, now)
+            node.wake(now)
+            self._send(index, now)
+            event.callbacks = callbacks
+            env.schedule(event, delay=node.deadline - now)
+
+        callbacks = [tick]
+        return tick
+
+    def _sampler(self, index: int) -> Callable[[Any], None]:
+        def sample(event: Any) -> None:
+            self.events += 1
+            self._sample(index, self.now)
+            event.callbacks = callbacks
+            self.env.schedule(event, delay=self.sample_every)
+
+        callbacks = [sample]
+        return sample
+
+    def _sample(self, index: int, now: int) -> None:
+        taken = self.samples[index]
+        series = self.series[index]
+        self.samples[index] = taken + 1
+        self.nodes[index].sample(series[taken % len(series)].tolist(), now)
+
+    def _send(self, index: int, now: int) -> None:
+        """Give what a node has in its outbox to the links."""
+        outbox = self.nodes[index].outbox
+        for target, message in outbox:
+            size = message.size
+            self.messages_sent += 1
+            if message.stream:
+                arrival, again = self.links.stream(index, target, size, now)
+                self.bytes_sent[index] += size + again
+                arrivals: tuple[int, ...] = (arrival,) if arrival >= 0 else ()
+            else:
+                size += UDP_IPV4_HEADERS
+                self.bytes_sent[index] += size
+                self.datagrams_sent[index] += 1
+                arrivals = self.links.arrivals(index, target, size, now)
+            for arrival in arrivals:
+                self.env.schedule(Delivery(self.env, index, target, message, self._deliver), delay=arrival - now)
+        outbox.clear()
+
+    def _deliver(self, event: Any) -> None:
+        self.events += 1
+        now = self.env._now
+        target, message = event.target, event.message
+        size = message.size
+        self.bytes_received[target] += size
+        self._trace.append(now)
+        self._trace.append(event.source << 48 | target << 32 | size)
+        self.nodes[target].receive(message, event.source, now)
+        if self.nodes[target].outbox:
+            self._send(target, now)

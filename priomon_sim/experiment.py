@@ -1,0 +1,106 @@
+"""Runs scenarios and keeps what they came to: rows in a store, the scenario beside it, plots and a report."""
+
+from __future__ import annotations
+
+import gc
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from priomon_results.files import replace_file
+from priomon_results.schema import RunHeader
+from priomon_results.store import RunWriter, Store
+from priomon_sim.observer import Observer
+from priomon_sim.provenance import code_version, machine
+from priomon_sim.scenario import Scenario
+from priomon_sim.summary import Summary, saving, summarise
+from priomon_sim.world import World, build
+
+Progress = Callable[[World], None]
+
+
+class Interrupted(Exception):
+    """Ctrl-C ended a run; what it had computed is stored and marked as interrupted. `args[0]` is its summary."""
+
+
+def execute(scenario: Scenario, store: Store, progress: Progress, baseline: Summary | None = None) -> tuple[int, Summary]:
+    """Run a scenario to its end; returns the id of the stored run and its summary.
+
+    Raises `PriomonError` if it cannot be built or stored, and `Interrupted`.
+    """
+    began = time.perf_counter()
+    world = build(scenario)
+    header = RunHeader(
+        mode="sim",
+        scenario=scenario.name,
+        scenario_hash=scenario.hash,
+        seed=scenario.seed,
+        code_version=code_version(),
+        strategy=scenario.gossip.strategy,
+        nodes=scenario.nodes,
+        parameters=scenario.dump(),
+        machine=machine(),
+        notes=world.notes,
+    )
+    with store.begin(header) as writer:
+        observer = Observer(world, writer, lambda: progress(world))
+        try:
+            _run(world)
+        except KeyboardInterrupt:
+            raise Interrupted(_finish("interrupted", observer, writer, began, baseline)) from None
+        return writer.run, _finish("complete", observer, writer, began, baseline)
+
+
+def _run(world: World) -> None:
+    """Move time to the scenario's end. The collector of reference cycles rests meanwhile: events make none, and it is a third of the time."""
+    gc.collect()
+    gc.disable()
+    try:
+        world.driver.env.run(until=world.scenario.duration)
+    finally:
+        gc.enable()
+
+
+def _finish(status: Any, observer: Observer, writer: RunWriter, began: float, baseline: Summary | None) -> Summary:
+    observer.write_ending()
+    summary = summarise(observer)
+    summary["saving_vs_baseline"] = None if baseline is None else saving(summary, baseline)
+    summary["wall_seconds"] = time.perf_counter() - began
+    writer.finish(
+        status,
+        wall_seconds=summary["wall_seconds"],
+        virtual_seconds=summary["virtual_seconds"],
+        trace_hash=summary["trace_hash"],
+        summary=summary,
+    )
+    return summary
+
+
+def stored_baseline(scenario: Scenario, store: Store) -> tuple[int, Summary] | None:
+    """A complete run of this scenario and seed by this code, if the store has one."""
+    version = code_version()
+    for run in reversed(store.runs()):
+        if (run.scenario_hash, run.seed, run.code_version, run.status) == (scenario.hash, scenario.seed, version, "complete"):
+            return run.id, dict(run.summary)
+    return None
+
+
+def save_scenario(scenario: Scenario, folder: Path) -> None:
+    """Write the scenario with all its settings to `folder`, so that results say what they are results of."""
+    text = yaml.safe_dump(scenario.dump(), sort_keys=False, allow_unicode=True)
+    replace_file(folder / "scenario.yaml", text.encode())
+
+
+def draw(store: Store, runs: Sequence[int], folder: Path, command: Sequence[str]) -> Path:
+    """Draw the plots and the report of these runs; returns the report's path."""
+    from priomon_results.plots import draw_all  # matplotlib costs 0.3 s that a run without pictures need not pay
+    from priomon_results.report import write_report
+
+    pictures = draw_all(store, runs, folder / "plots")
+    report = folder / "report.html"
+    write_report(store, runs, report, pictures=pictures, command=shlex.join(command))
+    return report

@@ -1,0 +1,36 @@
+"""Where numbers come from: the code and the machine that made them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("priomon_core", "priomon_sim", "priomon_results")
+LIBRARIES = ("numpy", "numba", "simpy", "networkx")
+
+
+def code_version() -> str:
+    """The installed version and eight digits of a hash of the source, so that two states of the code never pass for one."""
+    root = Path(__file__).parent.parent
+    digest = blake2b(digest_size=4)
+    for package in PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    try:
+        number = version("priomon")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        number = "source"
+    return f"{number}+{digest.hexdigest()}"
+
+
+def machine() -> dict[str, str]:
+    """The machine, the interpreter and the libraries that results may depend on."""
+    return {
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "processors": str(os.cpu_count()),
+        "python": platform.python_version(),
+        **{name: version(name) for name in LIBRARIES},
+    }

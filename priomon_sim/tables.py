@@ -1,0 +1,55 @@
+"""Tables on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from priomon_results.report import MEASURES
+from priomon_results.schema import Run
+
+
+def summary_table(summaries: Sequence[dict[str, Any]]) -> None:
+    """Print what runs came to: a column per seed, the measures of the report, then what the filter did and what it cost."""
+    first = summaries[0]
+    table = Table(
+        title=f"{first['scenario']}: {first['nodes']:,} nodes, {first['virtual_seconds']:g} s, {first['strategy']}", title_justify="left"
+    )
+    table.add_column("measure")
+    for summary in summaries:
+        table.add_column(f"seed {summary['seed']}", justify="right")
+    for measure in MEASURES:
+        table.add_row(measure.name, *(measure.read(summary) for summary in summaries))
+    for metric in first["published"]:
+        table.add_row(f"{metric}: published", *(_published(summary, metric) for summary in summaries))
+        table.add_row(f"{metric}: error p50, p99 (bounds)", *(_error(summary, metric) for summary in summaries))
+    if first["saving_vs_baseline"]:
+        name = first["saving_vs_baseline"]["scenario"]
+        table.add_row(f"bytes of {name} over ours", *(f"{s['saving_vs_baseline']['bytes_ratio']:.3g} times" for s in summaries))
+    table.add_row("wall time", *(f"{summary['wall_seconds']:.3g} s" for summary in summaries))
+    Console().print(table)
+
+
+def run_table(runs: Sequence[Run]) -> None:
+    """Print the runs of a store, one per line."""
+    table = Table()
+    for name in ("run", "mode", "scenario", "seed", "strategy", "nodes", "status", "started", "wall", "code", "trace hash"):
+        table.add_column(name)
+    for run in runs:
+        wall = "" if run.wall_seconds is None else f"{run.wall_seconds:.1f} s"
+        cells = (run.id, run.mode, run.scenario, run.seed, run.strategy, run.nodes, run.status, run.started, wall, run.code_version)
+        table.add_row(*map(str, cells), run.trace_hash[:8])
+    Console().print(table)
+
+
+def _published(summary: dict[str, Any], metric: str) -> str:
+    published, filtered = summary["published"][metric], summary["filtered"][metric]
+    return f"{published:,} of {published + filtered:,} ({published / (published + filtered or 1):.1%})"
+
+
+def _error(summary: dict[str, Any], metric: str) -> str:
+    errors = summary["error_in_bounds"][metric]
+    return "none" if errors["p50"] is None else f"{errors['p50']:.2g}, {errors['p99']:.2g}"
