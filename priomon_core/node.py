@@ -18,8 +18,8 @@ from priomon_core.strategies.base import Peer, Strategy
 class GossipNode:
     """A node that gossips what it knows with `peers`, which its driver may change at any time.
 
-    All times are integer nanoseconds of the driver's clock, which must not run backwards. The first round is due at a random moment
-    within one period of `now`, so that nodes that start together do not speak together. `receive(message, source, now)` handles a
+    All times are integer nanoseconds of the driver's clock, which must not run backwards. `deadline` is when the first round is due;
+    a driver draws it from the first period, so that nodes that start together do not speak together. `receive(message, source, now)` handles a
     message that arrived from a peer: it is the strategy's own.
     """
 
@@ -33,7 +33,7 @@ class GossipNode:
         peers: Sequence[Peer],
         settings: GossipSettings,
         random: Random,
-        now: int,
+        deadline: int,
     ) -> None:
         self.replica = replica
         self.strategy = strategy
@@ -44,7 +44,7 @@ class GossipNode:
         self.receive = strategy.receive
         self._period = settings.period
         self._random = random
-        self.deadline = now + int(random.random() * settings.period)
+        self.deadline = deadline
 
     def sample(self, values: Sequence[float], now: int) -> None:
         """Take a sample of the node's metrics, in their declared order and units; NaN where there is none.

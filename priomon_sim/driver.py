@@ -61,7 +61,8 @@ class Driver:
     """A cluster in virtual time.
 
     `peers[i]` are the indexes of the nodes that node i gossips with, `series[i]` (float64 [samples, metrics]) its true values, one row
-    per `sample_every` ns and used again from the start if the run is longer. Counters per node: `bytes_sent` and `bytes_received` (on the
+    per `sample_every` ns and used again from the start if the run is longer. Rounds begin at a random phase of each node's own, or all
+    `together`, as in the synchronous models of theory. Counters per node: `bytes_sent` and `bytes_received` (on the
     wire, with headers), `datagrams_sent`. `versions` uint16 [observers, origins] is all that the nodes know.
     """
 
@@ -76,6 +77,7 @@ class Driver:
         series: Sequence[NDArray[np.float64]],
         sample_every: int,
         seed: int,
+        together: bool = False,
     ) -> None:
         count = len(peers)
         self.env = env
@@ -85,7 +87,7 @@ class Driver:
         self.sample_every = sample_every
         self.ledger = Ledger(identities(count), metrics)
         self.versions = np.zeros((count, count), np.uint16)
-        self.nodes = [self._node(i, metrics, strategy, peers[i], seed) for i in range(count)]
+        self.nodes = [self._node(i, metrics, strategy, peers[i], seed, together) for i in range(count)]
         self.samples = [0] * count
         self.bytes_sent = [0] * count
         self.bytes_received = [0] * count
@@ -99,10 +101,13 @@ class Driver:
                 self._arm(node.deadline, self._sampler(index))
             self._arm(node.deadline, self._ticker(index))
 
-    def _node(self, index: int, metrics: Sequence[Metric], strategy: StrategyFactory, peers: Sequence[int], seed: int) -> GossipNode:
+    def _node(
+        self, index: int, metrics: Sequence[Metric], strategy: StrategyFactory, peers: Sequence[int], seed: int, together: bool
+    ) -> GossipNode:
         replica = Replica(self.ledger, self.versions[index], index, COMPILED)
         random = Random(f"{seed} {self.ledger.identities[index].name} gossip")
-        return GossipNode(replica, strategy(replica, self.settings), Publisher(metrics), peers, self.settings, random, self.env.now)
+        phase = self.settings.period if together else int(random.random() * self.settings.period)
+        return GossipNode(replica, strategy(replica, self.settings), Publisher(metrics), peers, self.settings, random, self.now + phase)
 
     @property
     def now(self) -> int:

@@ -251,6 +251,10 @@ def test_fanout_is_held_to_the_neighbours_of_an_overlay(tmp_path: Path, topology
         assert scenario(tmp_path, MINIMAL, underlay).gossip.fanout == most + 1
 
 
+def test_a_run_may_last_one_period(tmp_path: Path) -> None:
+    assert scenario(tmp_path, MINIMAL, [("duration", "1 s")]).duration == SECOND
+
+
 def test_a_regular_graph_needs_an_even_number_of_ends(tmp_path: Path) -> None:
     regular = [("topology", "{kind: random-regular, degree: 3}")]
     assert scenario(tmp_path, MINIMAL, regular).nodes == 50
@@ -356,7 +360,7 @@ FULL: dict[str, Any] = {
     "workload": {"kind": "synthetic", "heat": {"model": "diurnal", "mean": 300, "amplitude": 9, "high": 400}},
     "measure": {"every": "1 s"},
 }
-JUNK = st.sampled_from(
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, -1, 0, 1e300, 2.5, "", "none", "grid", "trace", "20 %", "1 s", [], [1], {}, {"kind": "file"}, {"a": {}}]
 )
 

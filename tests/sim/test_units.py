@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -140,7 +141,7 @@ def test_any_text_is_a_value_in_range_or_a_setting_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "text", "value"), [(Duration, "1 ms", 10**6), (Share, "5 %", 0.05), (Rate, "3 Mbit/s", 375_000.0), (Size, "2 kB", 2000)]
 )
-def test_works_as_a_type_of_pydantic(kind: object, text: str, value: float) -> None:
+def test_works_as_a_type_of_pydantic(kind: Any, text: str, value: float) -> None:
     adapter: TypeAdapter[float] = TypeAdapter(kind)
     assert adapter.validate_python(text) == value
     assert adapter.dump_python(value, mode="json") == text
