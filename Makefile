@@ -1,4 +1,4 @@
-# make demo    install into .venv and run one scenario end to end
+# make demo    install into .venv and run one scenario end to end; its last line says where the report is
 # make test    lint, types and all tests
 # make lint    lint and types only
 # make clean   remove what make made
@@ -15,7 +15,6 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 
 demo: .venv/demo.stamp
 	$(BIN)/python -m priomon_sim scenarios/loss20.yaml
-	@echo "The report is $(CURDIR)/results/loss20/report.html"
 
 test: lint
 	$(BIN)/python -m pytest

@@ -66,7 +66,8 @@ def _digest(frame: DigestFrame, replica: AgentReplica, size: int) -> Digest:
         return Digest(frame.sender, start, count, row, None, size)
     roster = (len(frame.versions), frame.roster or 0)
     if replica.roster_of(start, count) != roster:
-        return Digest(frame.sender, start, count, None, roster, size)
+        start = max(bisect_right(keys, frame.low) - 1, 0)  # the answer begins at a known key, so it must begin at or before `low`
+        return Digest(frame.sender, start, stop - start, None, roster, size)
     own = replica.interval(start, count)
     versions = iter(frame.versions)
     for i in range(count):
@@ -77,8 +78,6 @@ def _digest(frame: DigestFrame, replica: AgentReplica, size: int) -> Digest:
 
 def _delta(frame: DeltaFrame, replica: AgentReplica, size: int) -> Delta:
     admitted = {entry.key: entry for entry in frame.introductions if replica.introduce(entry.identity) is not None}
-    for key, _ in frame.requests:
-        replica.slot(key)
     holdings, ask = replica.holdings, replica.kind.ask
     count = len(holdings.keys)
     row, since = replica.kind.blank(count), replica.kind.blank(count)

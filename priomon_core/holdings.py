@@ -25,6 +25,7 @@ class Holdings(Values):
 
     depth = 1
     step = 0
+    uniform = None
     keys: list[int]
     introduction: list[int]
     published: array[int]
@@ -43,10 +44,6 @@ class Holdings(Values):
         self._levels: list[list[int]] = []
         self._identities: list[Identity | None] = []
         self._generations: dict[str, Identity] = {}
-
-    def uniform(self) -> None:
-        """An agent's publications differ; see `Values.uniform`."""
-        return None
 
     def find(self, key: int) -> int | None:
         """The slot of an origin, None if it is unknown."""
@@ -139,12 +136,16 @@ class AgentReplica(Replica):
         return slot
 
     def introduce(self, identity: Identity) -> int | None:
-        """The slot of an origin that introduces itself; None if it is an older generation or there is no room."""
-        known = self.holdings.current(identity.name)
-        if known is not None and known.generation > identity.generation:
+        """The slot of an origin that is introduced; None if it is the node itself, an older generation, or there is no room."""
+        if identity.key == self.key:
             return None
-        if known is not None and known.generation < identity.generation and known.key != self.key:
-            self._forget(known.key)
+        known = self.holdings.current(identity.name)
+        if known is not None and known.generation != identity.generation:
+            older = min(known, identity, key=lambda either: either.generation)
+            if older.key != self.key:
+                self._forget(older.key)
+            if older is identity:
+                return None
         slot = self.slot(identity.key)
         if slot is not None:
             self.holdings.name(slot, identity)

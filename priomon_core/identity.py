@@ -35,6 +35,8 @@ class Identity:
     key: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not self.name.isprintable():
+            raise SettingError(f"node name {self.name!r}: expected printable characters")
         length = len(self.name.encode())
         if not 0 < length <= LONGEST_NAME:
             raise SettingError(f"node name {self.name!r}: expected 1 to {LONGEST_NAME} bytes, found {length}")

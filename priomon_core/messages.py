@@ -42,7 +42,7 @@ class Digest:
     versions: Row | None
     roster: tuple[int, int] | None
     size: int
-    stream: bool = False
+    stream = False
 
 
 @dataclass(slots=True, eq=False)
@@ -65,4 +65,4 @@ class Delta:
     requests: int
     size: int
     updates: dict[int, News | Introduction] | None = None
-    stream: bool = False
+    stream = False

@@ -20,8 +20,9 @@ from typing import Literal
 from priomon_core.errors import SettingError
 
 STEPS_PER_BOUND = 10
-MAX_METRICS = 56  # the changed metrics of an update are named by a bit mask in at most eight varint bytes
+MAX_METRICS = 56  # the changed metrics of an update are named by a bit mask, and all of them must fit a datagram
 LARGEST_LEVEL = (1 << 53) - 1  # integers up to here survive a trip through a double
+LARGEST_EXPONENT = 709.0  # exp() of more is no double
 
 Scale = Literal["linear", "log"]
 Filter = Literal["none", "schedule", "bounded"]
@@ -35,6 +36,8 @@ class Priority(IntEnum):
     MEDIUM = 2
     LOW = 3
 
+
+LARGEST_SILENCE = 1e9  # seconds: 31 years, for "never"
 
 # Longest silence (seconds) of a metric that stays within its bound: how old an unchanged value may look.
 LONGEST_SILENCE = {Priority.CRITICAL: 10.0, Priority.HIGH: 30.0, Priority.MEDIUM: 60.0, Priority.LOW: 300.0}
@@ -75,14 +78,24 @@ class Metric:
                 refuse("a log scale has no negative values, so signed must stay false")
         elif not self.bound > 0 or math.isinf(self.bound):
             refuse(f"the bound must be above 0, got {self.bound}")
-        if self.silence is not None and not self.silence > 0:
-            refuse(f"the longest silence must be above 0 s, got {self.silence}")
+        if self.silence is not None and not 0 < self.silence <= LARGEST_SILENCE:
+            refuse(f"the longest silence must be above 0 s and at most {LARGEST_SILENCE:g} s, got {self.silence}")
+        if self.alarm is not None and not math.isfinite(self.alarm):
+            refuse(f"the alarm must be a number, got {self.alarm}")
         object.__setattr__(self, "_divisor", math.log(self.bound) if self.scale == "log" else self.bound)
 
     @property
     def longest_silence(self) -> float:
         """Seconds after which an unchanged value is published again."""
         return LONGEST_SILENCE[self.priority] if self.silence is None else self.silence
+
+    @property
+    def largest_level(self) -> int:
+        """The largest level that may be published: its value is a double."""
+        if self.scale == "linear":
+            return LARGEST_LEVEL
+        exponent = LARGEST_EXPONENT - max(math.log(self.floor), 0.0)
+        return min(LARGEST_LEVEL, int(exponent / self._divisor * STEPS_PER_BOUND))
 
     def position(self, value: float) -> float:
         """Where `value` lies on the metric's scale, in bounds. Raises `SampleError` nowhere: any finite float has a position."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from math import isfinite
 
 from priomon_core.errors import SampleError
-from priomon_core.metrics import LARGEST_LEVEL, STEPS_PER_BOUND, Metric, Priority
+from priomon_core.metrics import STEPS_PER_BOUND, Metric, Priority
 
 SCHEDULE = {Priority.CRITICAL: 1, Priority.HIGH: 1, Priority.MEDIUM: 5, Priority.LOW: 10}  # at the latest every n-th sample
 
@@ -45,61 +45,68 @@ class Publisher:
         """
         if len(values) != len(self._tracks):
             raise SampleError(f"expected {len(self._tracks)} values, one per metric, found {len(values)}")
-        positions = [track.locate(value) for track, value in zip(self._tracks, values, strict=True)]
+        positions: list[float | None] = []
+        for track, value in zip(self._tracks, values, strict=True):
+            found = value / track.divisor if track.divisor else track.metric.position(value)
+            positions.append(found if value >= 0.0 and found <= track.largest else track.check(value, found))
         changes: list[Change] = []
-        for index, position in enumerate(positions):
-            if position is None:
+        for index, track in enumerate(self._tracks):
+            if (position := positions[index]) is None:
                 self.missing[index] += 1
-            elif (level := self._tracks[index].decide(position, now)) is not None:
+            elif track.always or track.worth(position, now):
                 self.published[index] += 1
-                changes.append((index, level))
+                changes.append((index, track.publish(position, now)))
             else:
                 self.filtered[index] += 1
         return changes
 
 
 class _Track:
-    """What the filter remembers of one metric: the level published last and when, and the sample before this one."""
+    """What the filter remembers of one metric: the level published last and when, and the sample before this one.
 
-    __slots__ = ("alarm", "always", "level", "metric", "previous", "published_at", "samples_since", "silence")
+    `divisor` is the bound of a linear metric, by which a sample's position is found without asking the metric; 0 on a log scale.
+    """
+
+    __slots__ = ("alarm", "always", "divisor", "due", "held", "largest", "metric", "previous", "samples_since", "silence")
 
     def __init__(self, metric: Metric) -> None:
         self.metric = metric
         self.always = metric.filter == "none"
+        self.divisor = metric.bound if metric.scale == "linear" else 0.0
+        self.largest = metric.largest_level / STEPS_PER_BOUND
         self.silence = round(metric.longest_silence * 1e9)
         self.alarm = None if metric.alarm is None else metric.position(metric.alarm)
-        self.published_at: int | None = None
-        self.level = 0
+        self.held: float | None = None  # position of the level published last
+        self.due = 0  # when the longest silence will have passed
         self.previous = 0.0
         self.samples_since = 0
 
-    def locate(self, value: float) -> float | None:
-        """The position of a sample, None if there is none. Raises `SampleError` where no level stands for it."""
+    def check(self, value: float, position: float) -> float | None:
+        """The position of an unusual sample, None if it is no number. Raises `SampleError` where no level stands for it."""
+        metric = self.metric
         if not isfinite(value):
             return None
-        metric = self.metric
-        position = metric.position(value)
-        if position < 0 and not metric.signed:
-            raise SampleError(f"metric {metric.name!r}: {value} {metric.unit} is below 0; declare it with `signed: true` to publish it")
-        if abs(position) * STEPS_PER_BOUND > LARGEST_LEVEL:
+        if abs(position) > self.largest:
             raise SampleError(f"metric {metric.name!r}: {value} {metric.unit} is too many bounds from 0; widen its bound")
+        if not metric.signed:
+            raise SampleError(f"metric {metric.name!r}: {value} {metric.unit} is below 0; declare it with `signed: true` to publish it")
         return position
 
-    def decide(self, position: float, now: int) -> int | None:
-        """The level to publish, which is remembered as published; None if the sample is not worth it."""
+    def worth(self, position: float, now: int) -> bool:
+        """Whether a sample is worth publishing; it is remembered as the previous one."""
+        previous, self.previous = self.previous, position
         self.samples_since += 1
-        worth = self.always or self.published_at is None or self._worth(position, now - self.published_at)
-        self.previous = position
-        if not worth:
-            return None
-        self.published_at = now
-        self.samples_since = 0
-        self.level = round(position * STEPS_PER_BOUND)
-        return self.level
-
-    def _worth(self, position: float, silent: int) -> bool:
+        if self.held is None:
+            return True
         if self.metric.filter == "schedule":
-            return self.samples_since >= SCHEDULE[self.metric.priority] or abs(position - self.previous) >= 1.0
-        held = self.level / STEPS_PER_BOUND
-        crossed = self.alarm is not None and (position >= self.alarm) != (held >= self.alarm)
-        return abs(position - held) >= 1.0 or silent >= self.silence or crossed
+            return self.samples_since >= SCHEDULE[self.metric.priority] or abs(position - previous) >= 1.0
+        crossed = self.alarm is not None and (position >= self.alarm) != (self.held >= self.alarm)
+        return abs(position - self.held) >= 1.0 or now >= self.due or crossed
+
+    def publish(self, position: float, now: int) -> int:
+        """Remember a sample as published; returns its level."""
+        level = round(position * STEPS_PER_BOUND)
+        self.held = level / STEPS_PER_BOUND
+        self.due = now + self.silence
+        self.samples_since = 0
+        return level

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
-from typing import cast
+from typing import Any
 
 from priomon_core import kernels
 from priomon_core.identity import Identity
@@ -52,10 +52,8 @@ class Values(ABC):
     depth: int
     step: int
     metrics: int
-
-    @abstractmethod
-    def uniform(self) -> tuple[int, int] | None:
-        """(Bytes of the levels in any news, bytes by which an introduction exceeds it) where all publications agree in both."""
+    uniform: tuple[int, int] | None
+    """(Bytes of the levels in any news, bytes by which an introduction exceeds it) while all publications agree in both, else None."""
 
     def refresh(self) -> None:  # noqa: B027  (most tables are always up to date)
         """Bring the tables up to date before kernels read them."""
@@ -103,8 +101,8 @@ class Replica:
         """The versions of `count` origins from slot `start` on, writable in place."""
         if count == len(self.versions):
             return self.versions
-        row = memoryview(self.versions) if isinstance(self.versions, array) else self.versions
-        return cast(Row, row[start : start + count])
+        row: Any = memoryview(self.versions) if isinstance(self.versions, array) else self.versions
+        return row[start : start + count]  # type: ignore[no-any-return]
 
     def survey(self) -> None:
         """Take note of which origins are known, after a change of them."""
@@ -113,7 +111,7 @@ class Replica:
     def roster_of(self, start: int, count: int) -> tuple[int, int]:
         """(Number, checksum) of the origins known in an interval."""
         keys = self.values.keys if count == len(self.versions) else self.values.keys[start : start + count]
-        return cast("tuple[int, int]", self.kind.kernels.roster(self.interval(start, count), keys, count))
+        return self.kind.kernels.roster(self.interval(start, count), keys, count)  # type: ignore[no-any-return]
 
     def publish(self, changes: Sequence[Change], now: int) -> int:
         """Number a publication of the node itself; returns its version. Raises `VersionOverflowError` when the values' tables are full."""

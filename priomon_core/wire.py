@@ -128,6 +128,7 @@ class Codec:
     def __init__(self, cluster: str, metrics: Sequence[Metric]) -> None:
         self._tag = cluster_tag(cluster, metrics)
         self._signed = [metric.signed for metric in metrics]
+        self._largest = [metric.largest_level for metric in metrics]
         self._mask = ceil(len(metrics) / 8)
 
     def encode(self, frame: Frame) -> bytes:
@@ -236,6 +237,9 @@ class Codec:
         for _ in range(counts[2]):
             key = reader.key_after(requests[-1][0] if requests else -1)
             requests.append((key, reader.version(smallest=0)))
+        keys = {entry.key for entry in introductions} | {entry.key for entry in news} | {key for key, _ in requests}
+        if len(keys) != sum(counts):
+            raise WireError("an origin has more than one entry in a delta")
         return DeltaFrame(sender, recipient, tuple(introductions), tuple(news), tuple(requests))
 
     def _take_values(self, reader: _Reader) -> tuple[int, int, tuple[Level, ...]]:
@@ -248,7 +252,10 @@ class Codec:
         for metric, signed in enumerate(self._signed):
             if mask >> metric & 1:
                 number = reader.varint("level")
-                levels.append((metric, number >> 1 ^ -(number & 1) if signed else number))
+                level = number >> 1 ^ -(number & 1) if signed else number
+                if abs(level) > self._largest[metric]:
+                    raise WireError(f"expected levels of metric {metric} up to {self._largest[metric]}, found {level}")
+                levels.append((metric, level))
         return version, age, tuple(levels)
 
 

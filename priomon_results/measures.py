@@ -35,25 +35,30 @@ class Publications:
 
 @dataclass(slots=True)
 class Measures:
-    """Distributions over pairs of different live nodes, in seconds, in bounds and in each metric's unit."""
+    """Distributions over pairs of different live nodes: lag and age in seconds, and per metric the error in bounds and in its unit.
+
+    `settled` is the error in bounds of the pairs whose lag is 0: what the filter alone costs, without what is under way.
+    """
 
     coverage: float = 0.0
     lag: Histogram = field(default_factory=Histogram)
     age: Histogram = field(default_factory=Histogram)
     bounds: list[Histogram] = field(default_factory=list)
+    settled: list[Histogram] = field(default_factory=list)
     units: list[Histogram] = field(default_factory=list)
 
     @staticmethod
     def blank(metrics: int) -> Measures:
         """Measures of nothing, to which looks can be added."""
-        return Measures(bounds=[Histogram() for _ in range(metrics)], units=[Histogram() for _ in range(metrics)])
+        bounds, settled, units = ([Histogram() for _ in range(metrics)] for _ in range(3))
+        return Measures(bounds=bounds, settled=settled, units=units)
 
     def add(self, look: Measures) -> None:
         """Add another look's distributions; coverage becomes that look's."""
         self.coverage = look.coverage
         self.lag.merge(look.lag)
         self.age.merge(look.age)
-        for mine, theirs in zip(self.bounds + self.units, look.bounds + look.units, strict=True):
+        for mine, theirs in zip(self.bounds + self.settled + self.units, look.bounds + look.settled + look.units, strict=True):
             mine.merge(theirs)
 
 
@@ -97,7 +102,9 @@ def measure(versions: Versions, publications: Publications, truth: NDArray[np.fl
         levels = publications.levels[:, 1:deepest, index]
         weights = np.where(np.isfinite(truth[:, index])[:, None], weights, 0)
         positions = _positions(metric, truth[:, index])
-        look.bounds[index].add(np.abs(positions[:, None] - levels / STEPS_PER_BOUND), weights)
+        errors = np.abs(positions[:, None] - levels / STEPS_PER_BOUND)
+        look.bounds[index].add(errors, weights)
+        look.settled[index].add(errors, np.where(lag[:, 1:] > 0, 0, weights))
         look.units[index].add(np.abs(truth[:, index][:, None] - _values(metric, levels)), weights)
     return look
 

@@ -147,6 +147,11 @@ def in_percent(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.6g} %"))
 
 
+def plainly(value: float, position: int) -> str:
+    """The label of a tick on a log axis: decimal, where matplotlib's own would set a formula."""
+    return f"{value:,.12g}" if value < 1e6 else f"{value:g}".replace("e+0", "e")
+
+
 def legend_above(axes: Axes) -> None:
     """The legend over the plot, where it covers no curve; one column if the labels are long."""
     _, labels = axes.get_legend_handles_labels()
@@ -166,6 +171,9 @@ def in_bytes(value: float) -> str:
 def save(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem`.png (1,350 px wide) and `stem`.svg (text as shapes, so it looks the same without the font)."""
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
+    if figure.axes and (engine := figure.get_layout_engine()):
+        engine.execute(figure)
+        figure.set_layout_engine("none")  # it holds for both files, and costs as much as drawing one
     figure.savefig(png, metadata={"Software": None})
     figure.savefig(svg, metadata={"Date": None, "Creator": None})
     return [png, svg]

@@ -100,7 +100,8 @@ PLOTS = (
     ),
     Plot(
         "error_in_bounds",
-        "Left of the line is what the bounded filter allows; right of it, with that filter, only updates that were still under way.",
+        "Full lines: all pairs. Dotted: pairs in which the observer had missed no update, so that what remains is the filter's doing;"
+        " under the bounded filter no such pair lies beyond the bound.",
         lambda runs: distribution(runs[-1], "error_in_bounds"),
     ),
     Plot("error", "The same errors in the units of the metrics.", lambda runs: distribution(runs[-1], "error")),

@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
-from priomon_results.plot_style import MUTED, PALETTE, Floats, in_percent, legend_above, new_figure, nothing_to_draw, styled, unit_of
+from priomon_results.plot_style import MUTED, PALETTE, Floats, in_percent, legend_above, new_figure, nothing_to_draw, plainly, styled, unit_of
 from priomon_results.schema import Rows, RunRows
 
 Measure = Literal["lag", "age", "error", "error_in_bounds"]
@@ -42,6 +43,10 @@ def distribution(run: RunRows, measure: Measure) -> Figure:
     axes = figure.add_subplot()
     lowest = [_exceeding(axes, chosen, name, PALETTE[index % len(PALETTE)]) for index, name in enumerate(names)]
     if measure == "error_in_bounds":
+        settled = {name: values[rows["measure"] == "settled_error"] for name, values in rows.items()}
+        for index, name in enumerate(names):
+            if (settled["metric"] == name).any():
+                _exceeding(axes, settled, name, PALETTE[index % len(PALETTE)], label=f"{name}, nothing missed", style=":")
         axes.axvline(1.0, color="#222222", linestyle="--", linewidth=1.2)
         axes.annotate("the bound", (1.0, 1.0), xycoords=("data", "axes fraction"), xytext=(5, -12), textcoords="offset points")
         axes.set_xlabel("|held value - true value|, in bounds of the metric")
@@ -111,12 +116,14 @@ def _errors_in_units(title: str, run: RunRows, chosen: Rows, names: list[str]) -
         if median > 0 and values.max() > WIDE_TAIL * median:
             axes.set_xscale("log")
             axes.set_xlim(left=median / 10)
+            axes.xaxis.set_major_formatter(plainly)
+            axes.xaxis.set_minor_locator(NullLocator())
     for axes in grid.flat[len(names) :]:
         axes.set_axis_off()
     return figure
 
 
-def _exceeding(axes: Axes, rows: Rows, metric: str, colour: str) -> float:
+def _exceeding(axes: Axes, rows: Rows, metric: str, colour: str, label: str = "", style: str = "-") -> float:
     """Draw the share of the counts above each value and return the smallest one drawn.
 
     The curve is straight between the edges of a bin and upright where a bin has no width.
@@ -126,13 +133,14 @@ def _exceeding(axes: Axes, rows: Rows, metric: str, colour: str) -> float:
     above = np.concatenate([np.cumsum(count[::-1])[::-1], [0]]) / count.sum()
     shares = np.column_stack([above[:-1], above[1:]]).ravel()
     # The last share is 0, which a log axis cannot show: let the curve leave the picture instead of ending in the air.
-    axes.plot(np.column_stack([low, high]).ravel(), np.maximum(shares, LOWEST_SHARE / 100), color=colour, label=metric)
+    axes.plot(np.column_stack([low, high]).ravel(), np.maximum(shares, LOWEST_SHARE / 100), color=colour, linestyle=style, label=label or metric)
     return float(shares[shares > 0].min())
 
 
 def _share_axis(axes: Axes, lowest: float) -> None:
     """A log axis of shares from 100 % down to what the curves need, with the median and the 99th percentile marked."""
     axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(max(LOWEST_SHARE, 10 ** np.floor(np.log10(min(lowest, 0.01) * 0.5))), 1.15)
     axes.set_xlim(left=0)
     in_percent(axes)

@@ -36,7 +36,7 @@ def seconds(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.3g}"
+    return NOTHING if value is None else f"{float(f'{value:.3g}'):,.12g}"
 
 
 def quantiles(values: Mapping[str, float | None] | None, form: Callable[[float | None], str]) -> str:
@@ -152,6 +152,7 @@ def _metrics(run: Run) -> list[dict[str, str]]:
                 "share": f"{published / total * 100:.3g} %" if total else NOTHING,
                 "error": f"{quantiles(run.summary['error'].get(name), number)} {unit_of(run, name)}",
                 "bounds": quantiles(run.summary["error_in_bounds"].get(name), number),
+                "settled": number(run.summary["settled_error_in_bounds"][name]["max"]),
             }
         )
     return lines

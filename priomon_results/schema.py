@@ -60,7 +60,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (run, origin, version)) WITHOUT ROWID""",
         """CREATE TABLE distribution (
             run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
-            measure TEXT NOT NULL CHECK (measure IN ('lag', 'age', 'error', 'error_in_bounds', 'spread')),
+            measure TEXT NOT NULL CHECK (measure IN ('lag', 'age', 'error', 'error_in_bounds', 'settled_error', 'spread')),
             metric TEXT NOT NULL, low REAL NOT NULL, high REAL NOT NULL, count INTEGER NOT NULL,
             PRIMARY KEY (run, measure, metric, low, high)) WITHOUT ROWID""",
         """CREATE TABLE node (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,16 @@ import click
 from priomon_core.errors import PriomonError
 
 if TYPE_CHECKING:
-    from priomon_results.store import Store
-    from priomon_sim.experiment import Progress
     from priomon_sim.scenario import Scenario
-    from priomon_sim.world import World
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+EXIT_CODES = {  # by name, so that no module is imported for an error that did not happen
+    "ScenarioError": USAGE,
+    "SettingError": USAGE,
+    "TopologyError": USAGE,
+    "TraceError": USAGE,
+    "InterruptedRunError": INTERRUPTED,
+}
 
 
 class Verbs(click.Group):
@@ -41,19 +46,10 @@ class Verbs(click.Group):
             if context.params["debug"]:
                 raise
             click.echo(f"error: {error}" if "\n" not in str(error) else str(error), err=True)
-            context.exit(USAGE if _is_usage(error) else FAILED)
+            context.exit(EXIT_CODES.get(type(error).__name__, FAILED))
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             context.exit(INTERRUPTED)
-
-
-def _is_usage(error: PriomonError) -> bool:
-    from priomon_core.errors import SettingError
-    from priomon_sim.scenario_problems import ScenarioError
-    from priomon_sim.topology import TopologyError
-    from priomon_sim.trace import TraceError
-
-    return isinstance(error, (ScenarioError, SettingError, TopologyError, TraceError))
 
 
 SCENARIO = click.argument("scenario", type=click.Path(path_type=Path))
@@ -105,51 +101,26 @@ def run(
     python -m priomon_sim scenarios/loss20.yaml
     python -m priomon_sim run scenarios/loss20.yaml --baseline scenarios/baseline-demon.yaml
     """
-    from priomon_results.store import Store
-    from priomon_sim import experiment
-    from priomon_sim.progress import show_progress
-    from priomon_sim.tables import summary_table
-
     if seed is not None and seeds is not None:
         raise click.UsageError("--seed and --seeds exclude each other")
     pairs = _pairs(overrides)
-    chosen = [_load(scenario, [*pairs, ("seed", str(number))]) for number in _seeds(seeds)] if seeds else []
-    if not chosen:
-        chosen = [_load(scenario, pairs if seed is None else [*pairs, ("seed", str(seed))])]
+    numbers: list[int | None] = list(_seeds(seeds)) if seeds else [seed]
+    chosen = [_load(scenario, pairs if number is None else [*pairs, ("seed", str(number))]) for number in numbers]
+    baselines = [] if baseline is None else [_load(baseline, [("seed", str(one.seed))]) for one in chosen]
     folder = output or Path("results") / chosen[0].name
     _make(folder)
-    experiment.save_scenario(chosen[0], folder)
-    summaries: list[dict[str, Any]] = []
-    runs: list[int] = []
-    with Store(folder / f"{chosen[0].name}.db") as store:
-        try:
-            for one in chosen:
-                compared = None
-                if baseline is not None:
-                    against = _load(baseline, [("seed", str(one.seed))])
-                    found = experiment.stored_baseline(against, store)
-                    if found is None:
-                        with show_progress(against, quiet) as progress:
-                            found = experiment.execute(against, store, progress)
-                    runs.append(found[0])
-                    compared = found[1]
-                with show_progress(one, quiet) as progress:
-                    number, summary = experiment.execute(one, store, progress, compared)
-                runs.append(number)
-                summaries.append(summary | {"database": str(store.path), "report": str(folder / "report.html")})
-        except experiment.Interrupted as interrupted:
-            click.echo(
-                f"interrupted at {interrupted.args[0]['virtual_seconds']:g} s of {one.duration / 1e9:g} s; "
-                f"what was computed is kept in {store.path}, marked as interrupted",
-                err=True,
-            )
-            raise SystemExit(INTERRUPTED) from None
-        report = experiment.draw(store, runs, folder, ["python", "-m", "priomon_sim", *sys.argv[1:]])
+
+    from priomon_sim.experiment import run_all
+    from priomon_sim.progress import show_progress
+    from priomon_sim.tables import summary_table
+
+    command = ["python", "-m", "priomon_sim", *sys.argv[1:]]
+    summaries = run_all(chosen, baselines, folder, lambda one: show_progress(one, quiet), command)
     if as_json:
-        click.echo(json.dumps(summaries[0] if seeds is None else summaries, allow_nan=False))
+        click.echo(json.dumps(summaries[0] if seeds is None else {"runs": summaries}, allow_nan=False))
     elif not quiet:
         summary_table(summaries)
-        click.echo(f"report: {report}")
+        click.echo(f"report: {summaries[0]['report']}")
 
 
 @main.command()
@@ -178,7 +149,7 @@ def show(database: Path, as_json: bool) -> None:
     with Store(database, readonly=True) as store:
         runs = store.runs()
     if as_json:
-        click.echo(json.dumps([{key: getattr(run, key) for key in run.__class__.__match_args__} for run in runs]))
+        click.echo(json.dumps([asdict(run) for run in runs]))
     else:
         run_table(runs)
 
@@ -241,6 +212,28 @@ def schema() -> None:
     from priomon_sim.scenario import schema as describe
 
     click.echo(json.dumps(describe(), indent=2))
+
+
+@main.group()
+def bench() -> None:
+    """Measure how fast the simulator is."""
+
+
+@bench.command()
+@click.option("--nodes", type=click.IntRange(min=2), default=1000, show_default=True)
+@click.option("--seconds", type=click.IntRange(min=1), default=60, show_default=True, help="Virtual time.")
+@click.option("--loss", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Share of datagrams that are lost.")
+@AS_JSON
+def exchange(nodes: int, seconds: int, loss: float, as_json: bool) -> None:
+    """Time bare exchanges: every node publishes in every round, nothing is filtered, measured or stored."""
+    from priomon_sim.bench import exchange as measure
+
+    figures = measure(nodes, seconds, loss)
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        click.echo(f"{name.replace('_', ' '):26} {f'{value:,.4g}' if isinstance(value, float) else value}")
 
 
 def _load(path: Path, overrides: Sequence[tuple[str, str]]) -> Scenario:

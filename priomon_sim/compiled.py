@@ -34,5 +34,5 @@ def compiled(function: Any) -> Any:
 COMPILED = RowKind(
     SimpleNamespace(**{name: compiled(function) for name, function in getmembers(kernels, isfunction)}),
     ASK,
-    lambda count: np.empty(count, np.uint16),
+    lambda count: np.empty(count, np.uint16),  # type: ignore[arg-type,return-value]
 )

@@ -24,6 +24,7 @@ from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Strategy
+from priomon_sim.clock import Clock
 from priomon_sim.compiled import COMPILED
 from priomon_sim.ledger import Ledger
 from priomon_sim.network import Links
@@ -47,8 +48,8 @@ def identities(count: int) -> list[Identity]:
 class Delivery(simpy.Event):
     """A message in flight. It is triggered from the start, so SimPy only has to keep it until its time."""
 
-    def __init__(self, env: simpy.Environment, source: int, target: int, message: Any, callback: Callable[[Any], None]) -> None:
-        self.env = env
+    def __init__(self, clock: Clock, source: int, target: int, message: Any, callback: Callable[[Any], None]) -> None:
+        self.env = clock
         self.callbacks = [callback]
         self._ok = True
         self._value = None
@@ -68,7 +69,7 @@ class Driver:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        clock: Clock,
         metrics: Sequence[Metric],
         settings: GossipSettings,
         strategy: StrategyFactory,
@@ -80,7 +81,7 @@ class Driver:
         together: bool = False,
     ) -> None:
         count = len(peers)
-        self.env = env
+        self.clock = clock
         self.settings = settings
         self.links = links
         self.series = series
@@ -98,8 +99,8 @@ class Driver:
         self._trace_hash = blake2b(digest_size=16)
         for index, node in enumerate(self.nodes):
             if sample_every != settings.period:
-                self._arm(node.deadline, self._sampler(index))
-            self._arm(node.deadline, self._ticker(index))
+                self.clock.call_at(node.deadline, self._sampler(index))
+            self.clock.call_at(node.deadline, self._ticker(index))
 
     def _node(
         self, index: int, metrics: Sequence[Metric], strategy: StrategyFactory, peers: Sequence[int], seed: int, together: bool
@@ -112,7 +113,7 @@ class Driver:
     @property
     def now(self) -> int:
         """Virtual nanoseconds."""
-        return int(self.env.now)
+        return self.clock._now
 
     def introduce_all(self) -> None:
         """Let every node take and publish its first sample now, and all others know it, as after a long uptime."""
@@ -137,26 +138,19 @@ class Driver:
         del self._trace[:]
         return self._trace_hash.hexdigest()
 
-    def _arm(self, at: int, callback: Callable[[Any], None]) -> None:
-        """Call `callback` at a time with an event that it may schedule again."""
-        timer = simpy.Event(self.env)
-        timer._ok, timer._value, timer.callbacks = True, None, [callback]
-        self.env.schedule(timer, delay=at - self.now)
-
     def _ticker(self, index: int) -> Callable[[Any], None]:
         """What a node's timer does: the round, and the sample where it is taken once a round."""
-        env, node = self.env, self.nodes[index]
+        clock, node = self.clock, self.nodes[index]
         samples_itself = self.sample_every == self.settings.period
 
         def tick(event: Any) -> None:
             self.events += 1
-            now = env._now
+            now = clock._now
             if samples_itself:
                 self._sample(index, now)
             node.wake(now)
             self._send(index, now)
-            event.callbacks = callbacks
-            env.schedule(event, delay=node.deadline - now)
+            clock.again(event, callbacks, node.deadline - now)
 
         callbacks = [tick]
         return tick
@@ -164,9 +158,8 @@ class Driver:
     def _sampler(self, index: int) -> Callable[[Any], None]:
         def sample(event: Any) -> None:
             self.events += 1
-            self._sample(index, self.now)
-            event.callbacks = callbacks
-            self.env.schedule(event, delay=self.sample_every)
+            self._sample(index, self.clock._now)
+            self.clock.again(event, callbacks, self.sample_every)
 
         callbacks = [sample]
         return sample
@@ -193,12 +186,12 @@ class Driver:
                 self.datagrams_sent[index] += 1
                 arrivals = self.links.arrivals(index, target, size, now)
             for arrival in arrivals:
-                self.env.schedule(Delivery(self.env, index, target, message, self._deliver), delay=arrival - now)
+                self.clock.schedule(Delivery(self.clock, index, target, message, self._deliver), delay=arrival - now)
         outbox.clear()
 
     def _deliver(self, event: Any) -> None:
         self.events += 1
-        now = self.env._now
+        now = self.clock._now
         target, message = event.target, event.message
         size = message.size
         self.bytes_received[target] += size

@@ -6,11 +6,14 @@ import gc
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from priomon_core.errors import PriomonError, SettingError
 from priomon_results.files import replace_file
 from priomon_results.schema import RunHeader
 from priomon_results.store import RunWriter, Store
@@ -20,17 +23,52 @@ from priomon_sim.scenario import Scenario
 from priomon_sim.summary import Summary, saving, summarise
 from priomon_sim.world import World, build
 
+COMPARABLE = ("nodes", "duration", "topology", "network", "workload", "sample_every", "seed")
+
 Progress = Callable[[World], None]
+Watch = Callable[[Scenario], AbstractContextManager[Progress]]
 
 
-class Interrupted(Exception):
-    """Ctrl-C ended a run; what it had computed is stored and marked as interrupted. `args[0]` is its summary."""
+class InterruptedRunError(PriomonError):
+    """Ctrl-C ended a run; what it had computed is stored and marked as interrupted."""
+
+
+def run_all(
+    scenarios: Sequence[Scenario], baselines: Sequence[Scenario], folder: Path, watch: Watch, command: Sequence[str]
+) -> list[Summary]:
+    """Run scenarios one after another, each after its baseline if there are any; returns their summaries.
+
+    Rows go to one store in `folder`, where plots and a report of all runs are drawn at the end. A baseline that this store has from the
+    same code is not run again. Raises `PriomonError`.
+    """
+    for scenario, baseline in zip(scenarios, baselines, strict=False):
+        check_baseline(scenario, baseline)
+    save_scenario(scenarios[0], folder)
+    report = folder / "report.html"
+    summaries: list[Summary] = []
+    runs: list[int] = []
+    with Store(folder / f"{scenarios[0].name}.db") as store:
+        for scenario, baseline in zip_longest(scenarios, baselines):
+            compared = None
+            if baseline is not None:
+                number, compared = stored(baseline, store) or _watched(baseline, store, watch)
+                runs.append(number)
+            number, summary = _watched(scenario, store, watch, compared)
+            runs.append(number)
+            summaries.append(summary | {"database": str(store.path), "report": str(report)})
+        draw(store, runs, folder, command)
+    return summaries
+
+
+def _watched(scenario: Scenario, store: Store, watch: Watch, baseline: Summary | None = None) -> tuple[int, Summary]:
+    with watch(scenario) as progress:
+        return execute(scenario, store, progress, baseline)
 
 
 def execute(scenario: Scenario, store: Store, progress: Progress, baseline: Summary | None = None) -> tuple[int, Summary]:
     """Run a scenario to its end; returns the id of the stored run and its summary.
 
-    Raises `PriomonError` if it cannot be built or stored, and `Interrupted`.
+    Raises `PriomonError` if it cannot be built or stored, and `InterruptedRunError`.
     """
     began = time.perf_counter()
     world = build(scenario)
@@ -51,16 +89,20 @@ def execute(scenario: Scenario, store: Store, progress: Progress, baseline: Summ
         try:
             _run(world)
         except KeyboardInterrupt:
-            raise Interrupted(_finish("interrupted", observer, writer, began, baseline)) from None
+            _finish("interrupted", observer, writer, began, baseline)
+            raise InterruptedRunError(
+                f"{scenario.name}: interrupted at {world.driver.now / 1e9:g} s of {scenario.duration / 1e9:g} s; "
+                f"what was computed is kept in {store.path} as run {writer.run}, marked as interrupted"
+            ) from None
         return writer.run, _finish("complete", observer, writer, began, baseline)
 
 
 def _run(world: World) -> None:
-    """Move time to the scenario's end. The collector of reference cycles rests meanwhile: events make none, and it is a third of the time."""
+    """Move time to the scenario's end. The collector of cycles rests: events make none, and it would take a third of the time."""
     gc.collect()
     gc.disable()
     try:
-        world.driver.env.run(until=world.scenario.duration)
+        world.driver.clock.run_to(world.scenario.duration)
     finally:
         gc.enable()
 
@@ -80,7 +122,18 @@ def _finish(status: Any, observer: Observer, writer: RunWriter, began: float, ba
     return summary
 
 
-def stored_baseline(scenario: Scenario, store: Store) -> tuple[int, Summary] | None:
+def check_baseline(scenario: Scenario, baseline: Scenario) -> None:
+    """Raises `SettingError` unless both scenarios put the same load on the same network, so that a comparison means something."""
+    for name in COMPARABLE:
+        ours, theirs = getattr(scenario, name), getattr(baseline, name)
+        if ours != theirs:
+            raise SettingError(
+                f"--baseline {baseline.name}: its {name} differs from that of {scenario.name}; "
+                "a comparison needs the same nodes, duration, topology, network, workload and sampling in both"
+            )
+
+
+def stored(scenario: Scenario, store: Store) -> tuple[int, Summary] | None:
     """A complete run of this scenario and seed by this code, if the store has one."""
     version = code_version()
     for run in reversed(store.runs()):

@@ -53,12 +53,8 @@ class Ledger(Values):
         self._flatten()
         self._waiting: list[tuple[int, int, int, int]] = []  # origin, version, time, number of changes
         self._changes: list[tuple[int, int, int]] = []  # metric, level, width
-        self._alike = len(set(self.introduction.tolist())) == 1
-        self._bytes: int | None = None  # of the levels of any publication, while all agree
-
-    def uniform(self) -> tuple[int, int] | None:
-        """See `Values.uniform`."""
-        return (self._bytes, int(self.introduction[0])) if self._alike and self._bytes is not None else None
+        self._may_be_uniform = len(set(self.introduction.tolist())) == 1
+        self.uniform: tuple[int, int] | None = None
 
     def publish(self, slot: int, version: int, changes: Sequence[Change], now: int) -> None:
         """See `Values.publish`. Raises `VersionOverflowError` past the largest version of a 16-bit row."""
@@ -74,9 +70,15 @@ class Ledger(Values):
             width = 1 if 0 <= level < 64 else level_size(self.declared[metric], level)
             self._changes.append((metric, level, width))
             size += width
-        if self._alike:
-            self._alike = len(changes) == self.metrics and self._bytes in (None, size)
-            self._bytes = size
+        if self._may_be_uniform:
+            self._compare(len(changes), size)
+
+    def _compare(self, changes: int, size: int) -> None:
+        """See whether this publication is like all before."""
+        if changes != self.metrics or (self.uniform is not None and self.uniform[0] != size):
+            self._may_be_uniform, self.uniform = False, None
+        elif self.uniform is None:
+            self.uniform = size, int(self.introduction[0])
 
     def store(self, slot: int, update: object, now: int) -> None:
         """Nothing to keep: the origin's publication is in the ledger already."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
+import simpy
 
 from priomon_results.measures import Measures, Publications, measure
 from priomon_results.spread import SHARES, SpreadTracker
@@ -31,19 +32,18 @@ class Observer:
         origins = np.linspace(0, nodes - 1, min(nodes, world.scenario.measure.spread_origins)).round().astype(int)
         self.spread = SpreadTracker(origins.tolist(), nodes)
         self._progress = progress
-        env = world.driver.env
-        env.process(self._probes())
-        env.process(self._follows())
+        world.driver.clock.process(self._probes())
+        world.driver.clock.process(self._follows())
 
-    def _probes(self) -> Iterator[Any]:
+    def _probes(self) -> Generator[simpy.Event, Any, None]:
         while True:
-            yield self.world.driver.env.timeout(self.world.scenario.measure.every)
+            yield self.world.driver.clock.timeout(self.world.scenario.measure.every)
             self._probe()
             self._progress()
 
-    def _follows(self) -> Iterator[Any]:
+    def _follows(self) -> Generator[simpy.Event, Any, None]:
         while True:
-            yield self.world.driver.env.timeout(self.world.scenario.measure.spread_every)
+            yield self.world.driver.clock.timeout(self.world.scenario.measure.spread_every)
             self._follow()
 
     def _follow(self) -> None:
@@ -110,6 +110,7 @@ class Observer:
         distributions = [("lag", "", self.total.lag), ("age", "", self.total.age)]
         distributions += [("error", name, errors) for name, errors in zip(names, self.total.units, strict=True)]
         distributions += [("error_in_bounds", name, errors) for name, errors in zip(names, self.total.bounds, strict=True)]
+        distributions += [("settled_error", name, errors) for name, errors in zip(names, self.total.settled, strict=True)]
         distributions += [("spread", f"t{share * 100:g}", self.spread.histogram(share)) for share in SHARES]
         for measured, metric, histogram in distributions:
             writer.add("distribution", [(measured, metric, *row) for row in histogram.bins()])

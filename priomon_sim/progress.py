@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from priomon_sim.scenario import Scenario
-from priomon_sim.world import World
+if TYPE_CHECKING:
+    from priomon_sim.scenario import Scenario
+    from priomon_sim.world import World
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from priomon_sim.scenario_gossip import BUILT_IN_METRICS, Gossip, Measure, Metri
 from priomon_sim.scenario_messages import explain, locate
 from priomon_sim.scenario_network import Network
 from priomon_sim.scenario_problems import Problem, ScenarioError
-from priomon_sim.scenario_settings import FilePath, OrNone, OrPeriod, Settings, written
+from priomon_sim.scenario_settings import OrPeriod, Settings, written
 from priomon_sim.scenario_topology import Complete, Topology
 from priomon_sim.scenario_workload import Workload
 from priomon_sim.units import PositiveDuration
@@ -68,9 +68,6 @@ class Scenario(Settings):
     Default: cold."""
     measure: Measure = Measure()
     """How closely the run is watched. Default: a probe per second."""
-    baseline: OrNone[FilePath] = written("none")
-    """A scenario file to compare with (bytes saved, at which error and lag), relative to this one; none: no comparison.
-    Default: none."""
 
     _folder: Path = PrivateAttr(default=Path())
 

@@ -42,6 +42,7 @@ def summarise(observer: Observer) -> Summary:
         "lag_seconds": _quantiles(observer.total.lag, with_maximum=True),
         "age_seconds": _quantiles(observer.total.age),
         "error_in_bounds": _by_metric(names, observer.total.bounds),
+        "settled_error_in_bounds": _by_metric(names, observer.total.settled),
         "error": _by_metric(names, observer.total.units),
         "published": {name: published for name, (published, _) in counts.items()},
         "filtered": {name: filtered for name, (_, filtered) in counts.items()},

@@ -12,6 +12,9 @@ from priomon_results.report import MEASURES
 from priomon_results.schema import Run
 
 
+WIDTH = 120  # characters, where no terminal says how many it has
+
+
 def summary_table(summaries: Sequence[dict[str, Any]]) -> None:
     """Print what runs came to: a column per seed, the measures of the report, then what the filter did and what it cost."""
     first = summaries[0]
@@ -25,12 +28,12 @@ def summary_table(summaries: Sequence[dict[str, Any]]) -> None:
         table.add_row(measure.name, *(measure.read(summary) for summary in summaries))
     for metric in first["published"]:
         table.add_row(f"{metric}: published", *(_published(summary, metric) for summary in summaries))
-        table.add_row(f"{metric}: error p50, p99 (bounds)", *(_error(summary, metric) for summary in summaries))
+        table.add_row(f"{metric}: error in bounds (p50, p99)", *(_error(summary, metric) for summary in summaries))
     if first["saving_vs_baseline"]:
         name = first["saving_vs_baseline"]["scenario"]
         table.add_row(f"bytes of {name} over ours", *(f"{s['saving_vs_baseline']['bytes_ratio']:.3g} times" for s in summaries))
     table.add_row("wall time", *(f"{summary['wall_seconds']:.3g} s" for summary in summaries))
-    Console().print(table)
+    _print(table)
 
 
 def run_table(runs: Sequence[Run]) -> None:
@@ -42,7 +45,7 @@ def run_table(runs: Sequence[Run]) -> None:
         wall = "" if run.wall_seconds is None else f"{run.wall_seconds:.1f} s"
         cells = (run.id, run.mode, run.scenario, run.seed, run.strategy, run.nodes, run.status, run.started, wall, run.code_version)
         table.add_row(*map(str, cells), run.trace_hash[:8])
-    Console().print(table)
+    _print(table)
 
 
 def _published(summary: dict[str, Any], metric: str) -> str:
@@ -52,4 +55,12 @@ def _published(summary: dict[str, Any], metric: str) -> str:
 
 def _error(summary: dict[str, Any], metric: str) -> str:
     errors = summary["error_in_bounds"][metric]
-    return "none" if errors["p50"] is None else f"{errors['p50']:.2g}, {errors['p99']:.2g}"
+    settled = summary["settled_error_in_bounds"][metric]["max"]
+    if errors["p50"] is None:
+        return "none known"
+    return f"{errors['p50']:.2g}, {errors['p99']:.2g}" + ("" if settled is None else f"; at most {settled:.3g} where nothing is missed")
+
+
+def _print(table: Table) -> None:
+    console = Console()
+    Console(width=None if console.is_terminal else WIDTH).print(table)

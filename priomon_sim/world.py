@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import simpy
 from numpy.typing import NDArray
 
 from priomon_core.errors import SettingError
@@ -14,6 +13,7 @@ from priomon_core.metrics import Metric
 from priomon_core.strategies.demon import Demon
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim import latency, network, scenario_network, scenario_workload, topology, workload
+from priomon_sim.clock import Clock
 from priomon_sim.driver import Driver, StrategyFactory, identities
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_topology import Graph
@@ -44,7 +44,7 @@ def build(scenario: Scenario) -> World:
     steps = scenario.duration // sample_every + 2
     series, note = _series(scenario, metrics, sample_every, steps)
     driver = Driver(
-        simpy.Environment(),
+        Clock(),
         metrics,
         scenario.gossip.settings(),
         STRATEGIES[scenario.gossip.strategy],

@@ -27,11 +27,19 @@ NAME = 22  # bytes of one requested address
 LAST_LEG = 4
 
 
+class Counters(Digest):
+    """The counters that begin an exchange."""
+
+    __slots__ = ()
+    stream = True
+
+
 @dataclass(slots=True, eq=False)
 class Records(Delta):
     """Records on their way: in the answer to the counters (leg 2), as the second request (3), or none, as its answer (4)."""
 
     leg: int = 0
+    stream = True
 
 
 class Demon:
@@ -49,17 +57,17 @@ class Demon:
         count = len(replica.versions)
         row = replica.kind.blank(count)
         known, _ = replica.kind.kernels.snapshot(replica.versions, count, row)
-        post = Digest(replica.key, 0, count, row, replica.roster, REQUEST + RECORD + COUNTER * (known - 1), stream=True)
+        post = Counters(replica.key, 0, count, row, replica.roster, REQUEST + RECORD + COUNTER * (known - 1))
         self.outbox += [(peer, post) for peer in peers]
 
-    def receive(self, message: Digest | Records, source: Peer, now: int) -> None:
+    def receive(self, message: Counters | Records, source: Peer, now: int) -> None:
         """Answer the counters, or take records and serve the requested ones."""
-        if isinstance(message, Digest):
+        if isinstance(message, Counters):
             self._answer(message, source, now)
         elif message.recipient == self.replica.key:
             self._take(message, source, now)
 
-    def _answer(self, post: Digest, source: Peer, now: int) -> None:
+    def _answer(self, post: Counters, source: Peer, now: int) -> None:
         replica, kind = self.replica, self.replica.kind
         assert post.versions is not None and post.roster is not None, "a post always has counters"
         sender = source  # a simulated node's index is its slot
@@ -72,7 +80,7 @@ class Demon:
         records = known - 1 - (requests - requests_of_unknown)
         size = REQUEST + RECORD * records + NAME * requests
         counts = (introductions, news - introductions, requests)
-        answer = Records(replica.key, post.sender, 0, post.count, row, post.versions, *counts, size, stream=True, leg=2)
+        answer = Records(replica.key, post.sender, 0, post.count, row, post.versions, *counts, size, leg=2)
         self.outbox.append((source, answer))
 
     def _take(self, records: Records, source: Peer, now: int) -> None:
@@ -85,5 +93,5 @@ class Demon:
         news, introductions, _ = kind.kernels.fulfil(replica.versions, records.row, records.count, kind.ask, row)
         counts = (introductions, news - introductions, 0)
         size = REQUEST + RECORD * news
-        leg = Records(replica.key, records.sender, 0, records.count, row, records.row, *counts, size, stream=True, leg=records.leg + 1)
+        leg = Records(replica.key, records.sender, 0, records.count, row, records.row, *counts, size, leg=records.leg + 1)
         self.outbox.append((source, leg))

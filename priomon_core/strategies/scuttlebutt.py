@@ -55,8 +55,9 @@ class Scuttlebutt:
             self._settled += 1
         else:
             self._stable_roster, self._settled = replica.roster, 0
-        positional = self._settled >= self.settings.settling
-        for digest in self._digests(0, len(replica.versions), positional):
+        digest = self._digest(0, len(replica.versions), self._settled >= self.settings.settling)
+        digests = (digest,) if digest.size <= self._limit else self._parts(digest)
+        for digest in digests:
             for peer in peers:
                 self.outbox.append((peer, digest))
 
@@ -70,71 +71,70 @@ class Scuttlebutt:
     def _digest(self, start: int, count: int, positional: bool) -> Digest:
         """What the node knows of an interval, in one message of whatever size."""
         replica = self.replica
-        row = replica.kind.blank(count)
-        known, size = replica.kind.kernels.snapshot(replica.interval(start, count), count, row)
         whole = count == len(replica.versions)
+        row = replica.kind.blank(count)
+        known, size = replica.kind.kernels.snapshot(replica.versions if whole else replica.interval(start, count), count, row)
         size += DIGEST_HEADER + varint_size(known) + (KEY_BYTES if positional else KEY_BYTES * known) + (0 if whole else INTERVAL)
         roster = None if not positional else replica.roster if whole else replica.roster_of(start, count)
         return Digest(replica.key, start, count, row, roster, size)
 
-    def _digests(self, start: int, count: int, positional: bool) -> list[Digest]:
-        """Digests of an interval: one if a datagram holds it, else as many as the burst limit allows, from the cursor on."""
-        digest = self._digest(start, count, positional)
-        if digest.size <= self._limit:
-            return [digest]
+    def _parts(self, digest: Digest) -> list[Digest]:
+        """A digest that exceeds a datagram as several that do not: as many as the burst limit allows, from the cursor on."""
+        positional = digest.roster is not None
         budget = self._limit - DIGEST_HEADER - COUNT - INTERVAL - (KEY_BYTES if positional else 0)
-        entry = 0 if positional else KEY_BYTES
-        stop = start + count
+        start, stop = digest.start, digest.start + digest.count
         begin = at = self._cursor if start <= self._cursor < stop else start
-        digests: list[Digest] = []
-        while len(digests) < self.settings.burst:
-            end = self.replica.kind.kernels.cut_digest(self.replica.versions, at, begin if at < begin else stop, entry, budget)
-            digests.append(self._digest(at, end - at, positional))
+        parts: list[Digest] = []
+        while len(parts) < self.settings.burst:
+            end = begin if at < begin else stop
+            end = self.replica.kind.kernels.cut_digest(self.replica.versions, at, end, 0 if positional else KEY_BYTES, budget)
+            parts.append(self._digest(at, end - at, positional))
             at = end if end < stop else start
             if at == begin:
                 break
         self._cursor = at
-        return digests
+        return parts
 
     def _answer(self, digest: Digest, source: Peer, now: int) -> None:
-        replica = self.replica
+        replica, kind = self.replica, self.replica.kind
         start, count, theirs = digest.start, digest.count, digest.versions
-        if digest.roster is not None:
-            whole = count == len(replica.versions)
-            if digest.roster != (replica.roster if whole else replica.roster_of(start, count)):
-                theirs = None
+        whole = count == len(replica.versions)
+        if digest.roster is not None and digest.roster != (replica.roster if whole else replica.roster_of(start, count)):
+            theirs = None
         if theirs is None:
-            self.outbox += [(source, mine) for mine in self._digests(start, count, positional=False)]
+            mine = self._digest(start, count, positional=False)
+            self.outbox += [(source, part) for part in ((mine,) if mine.size <= self._limit else self._parts(mine))]
             return
-        row = replica.kind.blank(count)
-        news, introductions, requests, size = replica.kind.kernels.answer(
-            replica.interval(start, count), theirs, count, replica.kind.ask, row
-        )
+        row = kind.blank(count)
+        own = replica.versions if whole else replica.interval(start, count)
+        news, introductions, requests, size = kind.kernels.answer(own, theirs, count, kind.ask, row)
         if news or requests:
             news -= introductions
             draft = Delta(replica.key, digest.sender, start, count, row, theirs, introductions, news, requests, size)
             self._send(draft, source, now)
 
     def _take(self, delta: Delta, source: Peer, now: int) -> None:
-        replica = self.replica
+        replica, kind = self.replica, self.replica.kind
         if delta.introductions or delta.news:
             replica.learn(delta, now)
         if not delta.requests:
             return
         start, count = delta.start, delta.count
-        row = replica.kind.blank(count)
-        news, introductions, size = replica.kind.kernels.fulfil(replica.interval(start, count), delta.row, count, replica.kind.ask, row)
+        row = kind.blank(count)
+        own = replica.versions if count == len(replica.versions) else replica.interval(start, count)
+        news, introductions, size = kind.kernels.fulfil(own, delta.row, count, kind.ask, row)
         if news:
-            draft = Delta(replica.key, delta.sender, start, count, row, delta.row, introductions, news - introductions, 0, size)
+            news -= introductions
+            draft = Delta(replica.key, delta.sender, start, count, row, delta.row, introductions, news, 0, size)
             self._send(draft, source, now)
 
     def _send(self, draft: Delta, peer: Peer, now: int) -> None:
         """Send a delta whose size is so far that of its versions, cut to datagrams where one does not hold it."""
-        uniform = self.replica.values.uniform()
+        uniform = self.replica.values.uniform
         if uniform is not None:
-            entries = draft.introductions + draft.news
-            draft.size += entries * (self._entry + uniform[0]) + draft.introductions * uniform[1] + draft.requests * KEY_BYTES
-            draft.size += _delta_header(draft.introductions, draft.news, draft.requests)
+            introductions, news, requests = draft.introductions, draft.news, draft.requests
+            draft.size += (introductions + news) * (self._entry + uniform[0]) + introductions * uniform[1] + requests * KEY_BYTES
+            draft.size += _delta_header(introductions, news, requests)
             if draft.size <= self._limit:
                 self.outbox.append((peer, draft))
                 return
@@ -201,6 +201,6 @@ class Scuttlebutt:
 
 
 def _delta_header(introductions: int, news: int, requests: int) -> int:
-    if introductions | news | requests < 128:
+    if (introductions | news | requests) < 128:
         return DELTA_HEADER + 3
     return DELTA_HEADER + varint_size(introductions) + varint_size(news) + varint_size(requests)

@@ -117,6 +117,7 @@ def summary(header: RunHeader, seconds: int, bytes_per_second: float) -> dict[st
         "lag_seconds": quantiles,
         "age_seconds": {"p50": 1.0, "p99": 6.5},
         "error_in_bounds": {metric: {"p50": 0.2, "p99": 0.9, "max": 1.5} for metric in METRICS},
+        "settled_error_in_bounds": {metric: {"p50": 0.2, "p99": 0.9, "max": 0.97} for metric in METRICS},
         "error": {metric: {"p50": 1.0, "p99": 4.5, "max": 7.5} for metric in METRICS},
         "published": dict.fromkeys(METRICS, 100),
         "filtered": dict.fromkeys(METRICS, 900),

@@ -52,7 +52,7 @@ def test_the_smallest_scenario_has_the_documented_defaults(tmp_path: Path) -> No
     assert (it.network.bandwidth, it.network.queue, it.network.reorder, it.network.links) == (None, 256_000, None, ())
     assert isinstance(it.workload, Synthetic)
     assert list(it.workload.metrics) == [metric.name for metric in BUILT_IN]
-    assert (it.sample_every, it.baseline) == (None, None)
+    assert it.sample_every is None
     assert (it.measure.every, it.measure.spread_every, it.measure.spread_origins) == (SECOND, 100 * MILLISECOND, 32)
 
 
@@ -222,7 +222,6 @@ start: {warm: 1}
         ("workload: {kind: trace, path: no.csv}", "3:31: workload.path: found 'no.csv', expected a file; there is none at"),
         ("workload: {kind: trace, path: t.csv, columns: {cpu: c}}", "workload.columns.memory: found no column for the metric"),
         ("workload: {kind: trace, path: t.csv, columns: {cpu: 3}}", "3:53: workload.columns.cpu: found 3, expected a list"),
-        ("baseline: no.yaml", "4:11: baseline: found 'no.yaml', expected a file; there is none at 'no.yaml'"),
     ],
 )
 def test_each_mistake_is_named_at_its_place(tmp_path: Path, changes: str, problem: str) -> None:
@@ -428,7 +427,6 @@ def test_shipped_scenarios_load_and_name_their_schema(name: str) -> None:
 
 def test_the_baseline_differs_from_loss20_in_the_protocol_only() -> None:
     ours, prototype = load(SHIPPED / "loss20.yaml"), load(SHIPPED / "baseline-demon.yaml")
-    assert ours.baseline == "baseline-demon.yaml"
     for name in ("seed", "nodes", "duration", "topology", "network", "workload", "sample_every", "start", "measure"):
         assert getattr(ours, name) == getattr(prototype, name), name
     assert (prototype.gossip.strategy, prototype.gossip.fanout, prototype.filter) == ("demon", 3, "none")
