@@ -18,9 +18,9 @@ from priomon_core.strategies.base import Peer, Strategy
 class GossipNode:
     """A node that gossips what it knows with `peers`, which its driver may change at any time.
 
-    All times are integer nanoseconds of the driver's clock, which must not run backwards. `deadline` is when the first round is due;
-    a driver draws it from the first period, so that nodes that start together do not speak together. `receive(message, source, now)` handles a
-    message that arrived from a peer: it is the strategy's own.
+    All times are integer nanoseconds of the driver's clock, which must not run backwards. `deadline` is when the first round is due; a
+    driver draws it from the first period, so that nodes that start together do not speak together. `receive(message, source, now)`
+    handles a message that arrived from a peer: it is the strategy's own.
     """
 
     __slots__ = ("_period", "_random", "deadline", "fanout", "outbox", "peers", "publisher", "receive", "replica", "strategy")

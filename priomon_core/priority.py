@@ -12,6 +12,7 @@ two scheduled samples its error has no limit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from math import isfinite
 
 from priomon_core.errors import SampleError
@@ -22,6 +23,43 @@ SCHEDULE = {Priority.CRITICAL: 1, Priority.HIGH: 1, Priority.MEDIUM: 5, Priority
 Change = tuple[int, int]  # metric index, level
 
 
+class Rule:
+    """What decides about the samples of one metric; shared by all nodes that measure it.
+
+    `divisor` is the bound of a linear metric, by which a position is found without asking the metric; 0 on a log scale.
+    """
+
+    __slots__ = ("alarm", "always", "divisor", "every", "largest", "metric", "silence")
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.always = metric.filter == "none"
+        self.every = SCHEDULE[metric.priority] if metric.filter == "schedule" else None
+        self.divisor = metric.bound if metric.scale == "linear" else 0.0
+        self.largest = metric.largest_level / STEPS_PER_BOUND
+        self.silence = round(metric.longest_silence * 1e9)
+        self.alarm = None if metric.alarm is None else metric.position(metric.alarm)
+
+    def locate(self, value: float) -> float | None:
+        """The position of a sample, None if it is no number. Raises `SampleError` where no level stands for it."""
+        position = value / self.divisor if self.divisor else self.metric.position(value)
+        if value >= 0.0 and position <= self.largest:
+            return position
+        if not isfinite(value):
+            return None
+        metric = self.metric
+        if abs(position) > self.largest:
+            raise SampleError(f"metric {metric.name!r}: {value} {metric.unit} is too many bounds from 0; widen its bound")
+        if not metric.signed:
+            raise SampleError(f"metric {metric.name!r}: {value} {metric.unit} is below 0; declare it with `signed: true` to publish it")
+        return position
+
+
+@cache
+def _rules(metrics: tuple[Metric, ...]) -> tuple[Rule, ...]:
+    return tuple(Rule(metric) for metric in metrics)
+
+
 class Publisher:
     """The filter of one node, with its counts.
 
@@ -29,10 +67,14 @@ class Publisher:
     had no finite value.
     """
 
-    __slots__ = ("_tracks", "filtered", "missing", "published")
+    __slots__ = ("_due", "_held", "_previous", "_rules", "_since", "filtered", "missing", "published")
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
-        self._tracks = [_Track(metric) for metric in metrics]
+        self._rules = _rules(tuple(metrics))
+        self._held: list[float | None] = [None] * len(metrics)  # positions of the levels published last
+        self._due = [0] * len(metrics)  # when the longest silences will have passed
+        self._previous = [0.0] * len(metrics)  # positions of the samples before
+        self._since = [0] * len(metrics)  # samples since the last publication
         self.published = [0] * len(metrics)
         self.filtered = [0] * len(metrics)
         self.missing = [0] * len(metrics)
@@ -43,70 +85,36 @@ class Publisher:
         A value that is not finite is no sample: the metric keeps what was published. Raises `SampleError`, before anything is counted
         or remembered, for a wrong number of values or a value that the metric's scale cannot express.
         """
-        if len(values) != len(self._tracks):
-            raise SampleError(f"expected {len(self._tracks)} values, one per metric, found {len(values)}")
-        positions: list[float | None] = []
-        for track, value in zip(self._tracks, values, strict=True):
-            found = value / track.divisor if track.divisor else track.metric.position(value)
-            positions.append(found if value >= 0.0 and found <= track.largest else track.check(value, found))
+        rules = self._rules
+        if len(values) != len(rules):
+            raise SampleError(f"expected {len(rules)} values, one per metric, found {len(values)}")
+        positions = [rule.locate(value) for rule, value in zip(rules, values, strict=True)]
         changes: list[Change] = []
-        for index, track in enumerate(self._tracks):
-            if (position := positions[index]) is None:
+        for index, position in enumerate(positions):
+            if position is None:
                 self.missing[index] += 1
-            elif track.always or track.worth(position, now):
+            elif rules[index].always or self._worth(index, position, now):
                 self.published[index] += 1
-                changes.append((index, track.publish(position, now)))
+                changes.append((index, round(position * STEPS_PER_BOUND)))
             else:
                 self.filtered[index] += 1
         return changes
 
-
-class _Track:
-    """What the filter remembers of one metric: the level published last and when, and the sample before this one.
-
-    `divisor` is the bound of a linear metric, by which a sample's position is found without asking the metric; 0 on a log scale.
-    """
-
-    __slots__ = ("alarm", "always", "divisor", "due", "held", "largest", "metric", "previous", "samples_since", "silence")
-
-    def __init__(self, metric: Metric) -> None:
-        self.metric = metric
-        self.always = metric.filter == "none"
-        self.divisor = metric.bound if metric.scale == "linear" else 0.0
-        self.largest = metric.largest_level / STEPS_PER_BOUND
-        self.silence = round(metric.longest_silence * 1e9)
-        self.alarm = None if metric.alarm is None else metric.position(metric.alarm)
-        self.held: float | None = None  # position of the level published last
-        self.due = 0  # when the longest silence will have passed
-        self.previous = 0.0
-        self.samples_since = 0
-
-    def check(self, value: float, position: float) -> float | None:
-        """The position of an unusual sample, None if it is no number. Raises `SampleError` where no level stands for it."""
-        metric = self.metric
-        if not isfinite(value):
-            return None
-        if abs(position) > self.largest:
-            raise SampleError(f"metric {metric.name!r}: {value} {metric.unit} is too many bounds from 0; widen its bound")
-        if not metric.signed:
-            raise SampleError(f"metric {metric.name!r}: {value} {metric.unit} is below 0; declare it with `signed: true` to publish it")
-        return position
-
-    def worth(self, position: float, now: int) -> bool:
-        """Whether a sample is worth publishing; it is remembered as the previous one."""
-        previous, self.previous = self.previous, position
-        self.samples_since += 1
-        if self.held is None:
-            return True
-        if self.metric.filter == "schedule":
-            return self.samples_since >= SCHEDULE[self.metric.priority] or abs(position - previous) >= 1.0
-        crossed = self.alarm is not None and (position >= self.alarm) != (self.held >= self.alarm)
-        return abs(position - self.held) >= 1.0 or now >= self.due or crossed
-
-    def publish(self, position: float, now: int) -> int:
-        """Remember a sample as published; returns its level."""
-        level = round(position * STEPS_PER_BOUND)
-        self.held = level / STEPS_PER_BOUND
-        self.due = now + self.silence
-        self.samples_since = 0
-        return level
+    def _worth(self, index: int, position: float, now: int) -> bool:
+        """Whether a sample is worth publishing; remembers it."""
+        rule, held = self._rules[index], self._held[index]
+        if held is None:
+            worth = True
+        elif rule.every is not None:
+            self._since[index] += 1
+            worth = self._since[index] >= rule.every or abs(position - self._previous[index]) >= 1.0
+        else:
+            worth = abs(position - held) >= 1.0 or now >= self._due[index]
+            if rule.alarm is not None:
+                worth |= (position >= rule.alarm) != (held >= rule.alarm)
+        self._previous[index] = position
+        if worth:
+            self._held[index] = round(position * STEPS_PER_BOUND) / STEPS_PER_BOUND
+            self._due[index] = now + rule.silence
+            self._since[index] = 0
+        return worth

@@ -92,7 +92,7 @@ class Replica:
         self.versions = versions
         self.own = own
         self.kind = kind
-        self.key = values.keys[own]
+        self.key = int(values.keys[own])
         self.survey()
         self.delivered = 0
         self.useful = 0

@@ -37,7 +37,7 @@ class Publications:
 class Measures:
     """Distributions over pairs of different live nodes: lag and age in seconds, and per metric the error in bounds and in its unit.
 
-    `settled` is the error in bounds of the pairs whose lag is 0: what the filter alone costs, without what is under way.
+    `settled` is the error in bounds of the pairs that lack no publication: what the filter alone costs, without what is under way.
     """
 
     coverage: float = 0.0
@@ -92,7 +92,8 @@ def measure(versions: Versions, publications: Publications, truth: NDArray[np.fl
     times = publications.times[:, :deepest]
     lag = np.zeros(holders.shape)
     lag[:, :-1] = (now - times[:, 1:]) / 1e9  # the oldest publication that is lacking is the one after the version held
-    lag[np.arange(deepest) >= publications.newest[:, None]] = 0.0
+    behind = np.arange(deepest) < publications.newest[:, None]
+    lag[~behind] = 0.0
     look.lag.add(lag, np.where(publications.newest[:, None] > 0, holders, 0))
     for index, metric in enumerate(metrics):
         changed = publications.last_change[:, 1:deepest, index].astype(np.int64)
@@ -104,7 +105,7 @@ def measure(versions: Versions, publications: Publications, truth: NDArray[np.fl
         positions = _positions(metric, truth[:, index])
         errors = np.abs(positions[:, None] - levels / STEPS_PER_BOUND)
         look.bounds[index].add(errors, weights)
-        look.settled[index].add(errors, np.where(lag[:, 1:] > 0, 0, weights))
+        look.settled[index].add(errors, np.where(behind[:, 1:], 0, weights))
         look.units[index].add(np.abs(truth[:, index][:, None] - _values(metric, levels)), weights)
     return look
 

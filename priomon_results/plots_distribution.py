@@ -13,7 +13,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from priomon_results.plot_style import MUTED, PALETTE, Floats, in_percent, legend_above, new_figure, nothing_to_draw, plainly, styled, unit_of
+from priomon_results.plot_style import (
+    MUTED,
+    PALETTE,
+    Floats,
+    in_percent,
+    legend_above,
+    new_figure,
+    nothing_to_draw,
+    plainly,
+    styled,
+    unit_of,
+)
 from priomon_results.schema import Rows, RunRows
 
 Measure = Literal["lag", "age", "error", "error_in_bounds"]
@@ -133,7 +144,9 @@ def _exceeding(axes: Axes, rows: Rows, metric: str, colour: str, label: str = ""
     above = np.concatenate([np.cumsum(count[::-1])[::-1], [0]]) / count.sum()
     shares = np.column_stack([above[:-1], above[1:]]).ravel()
     # The last share is 0, which a log axis cannot show: let the curve leave the picture instead of ending in the air.
-    axes.plot(np.column_stack([low, high]).ravel(), np.maximum(shares, LOWEST_SHARE / 100), color=colour, linestyle=style, label=label or metric)
+    axes.plot(
+        np.column_stack([low, high]).ravel(), np.maximum(shares, LOWEST_SHARE / 100), color=colour, linestyle=style, label=label or metric
+    )
     return float(shares[shares > 0].min())
 
 

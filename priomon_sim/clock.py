@@ -10,7 +10,7 @@ import simpy
 
 
 class Clock(simpy.Environment):
-    """A SimPy environment for events by the million.
+    """A SimPy environment for events by the million; `events` counts those worked off.
 
     `run_to` does what `run(until=...)` does, a fifth faster, for it does not call `step` for every event; and it includes the events at
     its horizon. Processes, timeouts and conditions work as in any environment.
@@ -18,11 +18,16 @@ class Clock(simpy.Environment):
 
     _now: int
 
+    def __init__(self) -> None:
+        super().__init__(initial_time=0)
+        self.events = 0
+
     def run_to(self, horizon: int) -> None:
         """Work off all events up to and including `horizon` (ns)."""
         queue = self._queue
         while queue and queue[0][0] <= horizon:
             self._now, _, _, event = heappop(queue)  # type: ignore[assignment]
+            self.events += 1
             callbacks = event.callbacks
             event.callbacks = None  # type: ignore[assignment]
             for callback in callbacks:

@@ -31,7 +31,7 @@ def show_progress(scenario: Scenario, quiet: bool) -> Iterator[Callable[[World],
 
         def update(world: World) -> None:
             elapsed = bar.tasks[0].elapsed or 0.0
-            rate = f"{world.driver.events / elapsed:,.0f} events/s" if elapsed else ""
+            rate = f"{world.driver.clock.events / elapsed:,.0f} events/s" if elapsed else ""
             bar.update(task, completed=world.driver.now / 1e9, rate=rate)
 
         yield update

@@ -32,7 +32,7 @@ def summarise(observer: Observer) -> Summary:
         "strategy": scenario.gossip.strategy,
         "trace_hash": driver.trace_hash(),
         "virtual_seconds": seconds,
-        "events": driver.events,
+        "events": driver.clock.events,
         "convergence_seconds": None if converged is None else converged / 1e9,
         "convergence_rounds": None if converged is None else converged / scenario.gossip.period,
         "coverage_final": observer.total.coverage,

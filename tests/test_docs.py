@@ -1,7 +1,8 @@
 """The documentation says what the product does: generated pages are fresh, links lead somewhere, and examples work.
 
 In docs, a line `$ command` in a ```console block is a command that a reader may type. All of them must parse; those in a block marked
-```console run are run, one after another in an empty folder beside the scenarios. A ```python run block is run likewise.
+```console run are run, one after another, in a folder with the scenarios and the page's ```yaml run blocks, each a file that its first
+line names. A ```python run block is run likewise.
 """
 
 import importlib.util
@@ -24,8 +25,9 @@ from priomon_sim.scenario import schema
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "scenarios/traces/README.md", ROOT / "results/reference/README.md"])
 CLIS: dict[str, click.Group] = {"priomon_sim": sim_cli, "priomon_node": node_cli}
-BLOCK = re.compile(r"^```(console|python)( run)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(console|python|yaml)( run)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+SOURCE = re.compile(r"`((?:tests|docs|scenarios|results/reference|priomon_\w+)/[a-z0-9_./-]+)`")  # NAME is a placeholder
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -89,6 +91,11 @@ def test_links_lead_somewhere(generator: ModuleType, page: Path) -> None:
             assert anchor in {generator.slug(title) for title in HEADING.findall(goal.read_text("utf-8"))}, f"{page.name}: {target}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_exist(page: Path) -> None:
+    assert [name for name in SOURCE.findall(page.read_text("utf-8")) if not (ROOT / name).exists()] == []
+
+
 @pytest.mark.parametrize("picture", sorted(ROOT.glob("docs/pictures/*")), ids=lambda picture: picture.name)
 def test_every_picture_is_shown_somewhere(picture: Path) -> None:
     assert any(f"pictures/{picture.name})" in page.read_text("utf-8") for page in PAGES)
@@ -102,39 +109,38 @@ def typed(blocks: list[str]) -> list[list[str]]:
     return [shlex.split(line[2:], comments=True) for text in blocks for line in text.splitlines() if line.startswith("$ ")]
 
 
-def arguments_of(words: list[str]) -> tuple[click.Group, list[str]]:
-    assert words[:2] == ["python", "-m"]
-    return CLIS[words[2]], words[3:]
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_in_the_docs_parses(page: Path) -> None:
     for words in typed(examples(page, "console")):
         for path in re.findall(r"\bscenarios/[\w./-]+", " ".join(words)):
             assert (ROOT / path).exists(), path
-        if words[:2] != ["python", "-m"]:
-            continue
-        cli, arguments = arguments_of(words)
-        if not arguments[0].startswith("-"):
-            assert arguments[0] in cli.commands or arguments[0].endswith(".yaml"), words
-        shown = CliRunner().invoke(cli, [*arguments, "--help"])
-        assert shown.exit_code == 0, (words, shown.output)
+        for program in CLIS.keys() & set(words):  # perhaps behind time or strace
+            cli, arguments = CLIS[program], words[words.index(program) + 1 :]
+            if not arguments[0].startswith("-"):
+                assert arguments[0] in cli.commands or arguments[0].endswith(".yaml"), words
+            shown = CliRunner().invoke(cli, [*arguments, "--help"])
+            assert shown.exit_code == 0, (words, shown.output)
+
+
+def lay_out(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `folder` the place where a reader of the page types."""
+    (folder / "scenarios").symlink_to(ROOT / "scenarios")
+    for text in examples(page, "yaml", only_run=True):
+        (folder / text.splitlines()[0].removeprefix("# ")).write_text(text, "utf-8")
+    monkeypatch.chdir(folder)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page, "console", only_run=True)], ids=lambda page: page.name)
 def test_the_commands_that_are_marked_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
-    monkeypatch.chdir(tmp_path)
+    lay_out(page, tmp_path, monkeypatch)
     for words in typed(examples(page, "console", only_run=True)):
-        cli, arguments = arguments_of(words)
-        monkeypatch.setattr(sys, "argv", [words[2], *arguments])
-        done = CliRunner().invoke(cli, arguments)
+        monkeypatch.setattr(sys, "argv", words[2:])  # the report tells how to repeat a run
+        done = CliRunner().invoke(CLIS[words[2]], words[3:])
         assert done.exit_code == 0, (words, done.output)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if examples(page, "python", only_run=True)], ids=lambda page: page.name)
 def test_the_python_examples_that_are_marked_work(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
-    monkeypatch.chdir(tmp_path)
+    lay_out(page, tmp_path, monkeypatch)
     for text in examples(page, "python", only_run=True):
         exec(compile(text, str(page), "exec"), {})

@@ -35,12 +35,26 @@ LARGEST_SLACK = 100  # bytes that a cut may leave empty at the end of a datagram
 class Scuttlebutt:
     """See the top of this file."""
 
-    __slots__ = ("_cursor", "_entry", "_limit", "_settled", "_stable_roster", "_turn", "outbox", "replica", "settings")
+    __slots__ = (
+        "_ask",
+        "_blank",
+        "_cursor",
+        "_entry",
+        "_kernels",
+        "_limit",
+        "_settled",
+        "_stable_roster",
+        "_turn",
+        "outbox",
+        "replica",
+        "settings",
+    )
 
     def __init__(self, replica: Replica, settings: GossipSettings) -> None:
         self.replica = replica
         self.settings = settings
         self.outbox: Outbox = []
+        self._kernels, self._ask, self._blank = replica.kind.kernels, replica.kind.ask, replica.kind.blank
         self._limit = settings.datagram_limit
         self._entry = KEY_BYTES + AGE + (replica.values.metrics + 7) // 8  # bytes of news beside version and levels
         self._cursor = 0  # where the next digest that does not fit begins
@@ -72,8 +86,8 @@ class Scuttlebutt:
         """What the node knows of an interval, in one message of whatever size."""
         replica = self.replica
         whole = count == len(replica.versions)
-        row = replica.kind.blank(count)
-        known, size = replica.kind.kernels.snapshot(replica.versions if whole else replica.interval(start, count), count, row)
+        row = self._blank(count)
+        known, size = self._kernels.snapshot(replica.versions if whole else replica.interval(start, count), count, row)
         size += DIGEST_HEADER + varint_size(known) + (KEY_BYTES if positional else KEY_BYTES * known) + (0 if whole else INTERVAL)
         roster = None if not positional else replica.roster if whole else replica.roster_of(start, count)
         return Digest(replica.key, start, count, row, roster, size)
@@ -87,7 +101,7 @@ class Scuttlebutt:
         parts: list[Digest] = []
         while len(parts) < self.settings.burst:
             end = begin if at < begin else stop
-            end = self.replica.kind.kernels.cut_digest(self.replica.versions, at, end, 0 if positional else KEY_BYTES, budget)
+            end = self._kernels.cut_digest(self.replica.versions, at, end, 0 if positional else KEY_BYTES, budget)
             parts.append(self._digest(at, end - at, positional))
             at = end if end < stop else start
             if at == begin:
@@ -96,7 +110,7 @@ class Scuttlebutt:
         return parts
 
     def _answer(self, digest: Digest, source: Peer, now: int) -> None:
-        replica, kind = self.replica, self.replica.kind
+        replica = self.replica
         start, count, theirs = digest.start, digest.count, digest.versions
         whole = count == len(replica.versions)
         if digest.roster is not None and digest.roster != (replica.roster if whole else replica.roster_of(start, count)):
@@ -105,24 +119,24 @@ class Scuttlebutt:
             mine = self._digest(start, count, positional=False)
             self.outbox += [(source, part) for part in ((mine,) if mine.size <= self._limit else self._parts(mine))]
             return
-        row = kind.blank(count)
+        row = self._blank(count)
         own = replica.versions if whole else replica.interval(start, count)
-        news, introductions, requests, size = kind.kernels.answer(own, theirs, count, kind.ask, row)
+        news, introductions, requests, size = self._kernels.answer(own, theirs, count, self._ask, row)
         if news or requests:
             news -= introductions
             draft = Delta(replica.key, digest.sender, start, count, row, theirs, introductions, news, requests, size)
             self._send(draft, source, now)
 
     def _take(self, delta: Delta, source: Peer, now: int) -> None:
-        replica, kind = self.replica, self.replica.kind
+        replica = self.replica
         if delta.introductions or delta.news:
             replica.learn(delta, now)
         if not delta.requests:
             return
         start, count = delta.start, delta.count
-        row = kind.blank(count)
+        row = self._blank(count)
         own = replica.versions if count == len(replica.versions) else replica.interval(start, count)
-        news, introductions, size = kind.kernels.fulfil(own, delta.row, count, kind.ask, row)
+        news, introductions, size = self._kernels.fulfil(own, delta.row, count, self._ask, row)
         if news:
             news -= introductions
             draft = Delta(replica.key, delta.sender, start, count, row, delta.row, introductions, news, 0, size)
@@ -146,19 +160,19 @@ class Scuttlebutt:
 
     def _cut(self, draft: Delta) -> list[Delta]:
         """A delta as parts that fit a datagram each, at most as many as the burst limit allows."""
-        values, kind = self.replica.values, self.replica.kind
+        values = self.replica.values
         budget = self._limit - DELTA_HEADER - 3 * COUNT
         parts: list[Delta] = []
         begin = 0
         values.refresh()
         while begin < draft.count and len(parts) < self.settings.burst:
-            end, size, introductions, news, requests = kind.kernels.cut_delta(
+            end, size, introductions, news, requests = self._kernels.cut_delta(
                 draft.row,
                 draft.since,
                 begin,
                 draft.count,
                 draft.start,
-                kind.ask,
+                self._ask,
                 budget,
                 values.changed,
                 values.width,
@@ -176,15 +190,15 @@ class Scuttlebutt:
 
     def _shed(self, draft: Delta, now: int) -> None:
         """Empty the least urgent entries of a delta's row until the rest fits the burst limit."""
-        values, kind = self.replica.values, self.replica.kind
+        values = self.replica.values
         per_datagram = self._limit - DELTA_HEADER - 3 * COUNT - LARGEST_SLACK
-        kind.kernels.shed(
+        self._kernels.shed(
             draft.row,
             draft.since,
             draft.count,
             draft.start,
             self._turn % draft.count,
-            kind.ask,
+            self._ask,
             self.settings.burst * per_datagram,
             now,
             self.settings.ageing,

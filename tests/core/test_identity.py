@@ -15,7 +15,9 @@ def test_key_is_the_same_on_every_machine() -> None:
     assert origin_key("node0", 1) == 0xB5D28601
 
 
-@given(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=15), st.integers(1, LARGEST_GENERATION - 1))
+@given(
+    st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=15), st.integers(1, LARGEST_GENERATION - 1)
+)
 def test_every_generation_is_another_origin(name: str, generation: int) -> None:
     first, second = Identity(name, generation, HOME), Identity(name, generation + 1, HOME)
     assert first.key != second.key

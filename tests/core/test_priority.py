@@ -19,7 +19,9 @@ CPU = Metric("cpu", "%", 5.0, Priority.MEDIUM)
 
 JUMPS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
 WALKS = st.lists(st.floats(-4, 4), min_size=1, max_size=60).map(lambda steps: [sum(steps[: i + 1]) for i in range(len(steps))])
-DRIFTS = st.builds(lambda start, slope, n: [start + slope * i for i in range(n)], st.floats(-50, 50), st.floats(-0.5, 0.5), st.integers(1, 60))
+DRIFTS = st.builds(
+    lambda start, slope, n: [start + slope * i for i in range(n)], st.floats(-50, 50), st.floats(-0.5, 0.5), st.integers(1, 60)
+)
 
 
 def levels(metric: Metric, samples: Sequence[float], every: int = SECOND) -> list[int | None]:

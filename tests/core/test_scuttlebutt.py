@@ -11,6 +11,7 @@ from priomon_core.config import NO_LIMIT, SECOND, GossipSettings
 from priomon_core.frames import from_frame, to_frame
 from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
+from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import BUILT_IN, Metric, Priority
 from priomon_core.priority import Change
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
@@ -215,17 +216,14 @@ def test_a_delta_for_an_older_generation_is_dropped() -> None:
 
 def test_an_exchange_is_three_messages() -> None:
     cluster = Cluster(2, GossipSettings(), seed=1)
-    cluster.members["node0"].strategy.round(["node1"], 0)
+    a, b = cluster.members.values()
     sent = []
-    for source, target in (("node0", "node1"), ("node1", "node0"), ("node0", "node1")):
-        ((_, message),) = cluster.members[source].strategy.outbox
-        sent.append(type(message).__name__)
-        cluster.flush(source)
-        cluster.now += STEP
-        cluster.deliver_to(target) if False else cluster.now
-        ((_, _, _, payload),) = cluster.flying
-        cluster.flying.clear()
-        member = cluster.members[target]
-        member.strategy.receive(from_frame(CODEC.decode(payload), member.replica, len(payload)), source, cluster.now)
-    assert sent == ["Digest", "Delta", "Delta"]
-    assert cluster.converged()
+    a.strategy.round(["node1"], 0)
+    for source, target in ((a, b), (b, a), (a, b)):
+        ((_, message),) = source.strategy.outbox
+        sent.append(type(message))
+        frame = to_frame(message, source.replica, 0)
+        target.strategy.receive(from_frame(frame, target.replica, message.size), source.identity.name, 0)
+        source.strategy.outbox.clear()
+    assert sent == [Digest, Delta, Delta]
+    assert cluster.converged() and not b.strategy.outbox

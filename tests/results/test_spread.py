@@ -1,0 +1,80 @@
+"""How updates spread, followed through histories made by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from priomon_results.spread import SHARES, Spread, SpreadTracker
+
+SECOND = 1_000_000_000
+
+
+def look(tracker: SpreadTracker, held: list[int], published: list[float], now: float, origin: int = 0) -> None:
+    """One look at `now` (s): `held` is what each node holds of `origin`, `published` when its versions were published (s)."""
+    nodes = len(held)
+    versions = np.zeros((nodes, nodes), np.uint16)
+    versions[:, origin] = held
+    times = np.zeros((nodes, len(published) + 1), np.int64)
+    times[origin, 1:] = np.array(published) * SECOND
+    newest = [0] * nodes
+    newest[origin] = len(published)
+    tracker.look(versions, newest, times, round(now * SECOND))
+
+
+def test_an_update_that_reaches_all() -> None:
+    tracker = SpreadTracker([0], 5)
+    look(tracker, [1, 0, 0, 0, 0], [1.0], 1.0)
+    assert tracker.finished == []
+    look(tracker, [1, 1, 1, 0, 0], [1.0], 2.0)  # two of the four others
+    look(tracker, [1, 1, 1, 1, 0], [1.0], 3.5)
+    look(tracker, [1, 1, 1, 1, 1], [1.0], 4.0)
+    assert tracker.all() == [Spread(0, 1, SECOND, [1.0, 3.0, 3.0])]
+    assert tracker.finished == tracker.all()
+
+
+def test_a_newer_update_counts_for_the_older_ones() -> None:
+    tracker = SpreadTracker([0], 3)
+    look(tracker, [1, 0, 0], [0.0], 0.5)
+    look(tracker, [3, 3, 0], [0.0, 1.0, 2.0], 2.5)
+    look(tracker, [3, 3, 2], [0.0, 1.0, 2.0], 4.0)
+    look(tracker, [3, 3, 3], [0.0, 1.0, 2.0], 5.0)
+    reached = {spread.version: spread.reached for spread in tracker.all()}
+    assert reached == {1: [2.5, 4.0, 4.0], 2: [1.5, 3.0, 3.0], 3: [0.5, 3.0, 3.0]}
+
+
+def test_an_update_that_never_arrives_stays_open() -> None:
+    tracker = SpreadTracker([0], 3)
+    look(tracker, [1, 1, 0], [0.0], 1.0)
+    (spread,) = tracker.all()
+    assert spread.reached[0] == 1.0
+    assert all(math.isnan(seconds) for seconds in spread.reached[1:])
+    assert tracker.histogram(0.5).total == 1
+    assert tracker.histogram(1.0).total == 0
+
+
+def test_only_the_chosen_origins_are_followed() -> None:
+    tracker = SpreadTracker([2], 3)
+    look(tracker, [1, 1, 1], [0.0], 1.0, origin=1)
+    assert tracker.all() == []
+    look(tracker, [1, 1, 1], [0.0], 1.0, origin=2)
+    assert [spread.origin for spread in tracker.all()] == [2]
+
+
+def test_first_contact_is_when_a_node_was_first_seen_to_know_the_first_origin() -> None:
+    tracker = SpreadTracker([0], 4)
+    look(tracker, [1, 0, 0, 0], [1.0], 1.0)
+    look(tracker, [1, 1, 0, 0], [1.0], 2.0)
+    look(tracker, [2, 1, 2, 0], [1.0, 2.0], 4.0)  # the third node skips the first version
+    assert tracker.first_contact.tolist() == pytest.approx([0.0, 1.0, 3.0, math.nan], nan_ok=True)
+
+
+def test_histograms_hold_the_times_of_all_updates() -> None:
+    tracker = SpreadTracker([0], 3)
+    look(tracker, [1, 1, 1], [0.0], 1.0)
+    look(tracker, [2, 2, 2], [0.0, 2.0], 4.0)
+    for share in SHARES:
+        times = tracker.histogram(share)
+        assert times.total == 2
+        assert times.quantile(0.5) == pytest.approx(1.0, rel=0.02)
+        assert times.maximum == 2.0

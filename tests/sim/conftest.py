@@ -1,0 +1,34 @@
+"""Scenarios for tests of what runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from priomon_sim.scenario import Scenario, load
+
+SMALL = """
+nodes: 8
+duration: 6 s
+workload: {kind: synthetic}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """The file of a scenario that runs in a moment."""
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture
+def scenario(small: Path) -> Callable[..., Scenario]:
+    """A function that loads the small scenario with `path=value` settings changed."""
+
+    def change(*settings: str) -> Scenario:
+        return load(small, [(path, value) for path, _, value in (setting.partition("=") for setting in settings)])
+
+    return change
