@@ -63,13 +63,17 @@ def _rules(metrics: tuple[Metric, ...]) -> tuple[Rule, ...]:
 class Publisher:
     """The filter of one node, with its counts.
 
+    `phase` is a share by which the first silence of every metric is shorter, drawn by the driver: nodes that start together would
+    otherwise end their silences together, again and again.
+
     `published[i]` and `filtered[i]` count the samples of metric i that were and were not worth publishing, `missing[i]` those that
     had no finite value.
     """
 
-    __slots__ = ("_due", "_held", "_previous", "_rules", "_since", "filtered", "missing", "published")
+    __slots__ = ("_due", "_held", "_phase", "_previous", "_rules", "_since", "filtered", "missing", "published")
 
-    def __init__(self, metrics: Sequence[Metric]) -> None:
+    def __init__(self, metrics: Sequence[Metric], phase: float = 0.0) -> None:
+        self._phase = phase
         self._rules = _rules(tuple(metrics))
         self._held: list[float | None] = [None] * len(metrics)  # positions of the levels published last
         self._due = [0] * len(metrics)  # when the longest silences will have passed
@@ -115,6 +119,6 @@ class Publisher:
         self._previous[index] = position
         if worth:
             self._held[index] = round(position * STEPS_PER_BOUND) / STEPS_PER_BOUND
-            self._due[index] = now + rule.silence
+            self._due[index] = now + (rule.silence if held is not None else round(rule.silence * (1.0 - self._phase)))
             self._since[index] = 0
         return worth

@@ -6,13 +6,14 @@ matplotlib.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
-from matplotlib import style
+from matplotlib import rcParams, style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -63,12 +64,22 @@ _STYLE: dict[str, Any] = {
 }
 
 
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in the common style, whatever settings the surrounding program has. To enter it again inside costs nothing."""
+    if rcParams["svg.hashsalt"] == _STYLE["svg.hashsalt"]:
+        yield
+    else:
+        with style.context(_STYLE, after_reset=True):
+            yield
+
+
 def styled(draw: Callable[P, T]) -> Callable[P, T]:
-    """Draw in the common style, whatever settings the surrounding program has."""
+    """A function that draws in the common style."""
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        with style.context(_STYLE, after_reset=True):
+        with drawing():
             return draw(*args, **kwargs)
 
     return wrapper
@@ -173,7 +184,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
     if figure.axes and (engine := figure.get_layout_engine()):
         engine.execute(figure)
-        figure.set_layout_engine("none")  # it holds for both files, and costs as much as drawing one
-    figure.savefig(png, metadata={"Software": None})
+        figure.set_layout_engine(None)  # it holds for both files, and each would lay out the figure anew
+    figure.savefig(png, metadata={"Software": None}, pil_kwargs={"compress_level": 2})
     figure.savefig(svg, metadata={"Date": None, "Creator": None})
     return [png, svg]

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from priomon_results.plot_style import MUTED, PALETTE, by_scenario, new_figure, nothing_to_draw, save, styled
+from priomon_results.plot_style import MUTED, PALETTE, by_scenario, drawing, new_figure, nothing_to_draw, save, styled
 from priomon_results.plots_distribution import distribution, spread
 from priomon_results.plots_over_time import convergence, published_over_time, traffic
 from priomon_results.plots_shares import published_filtered, traffic_by_strategy
@@ -122,4 +122,5 @@ def draw_all(store: Store, runs: Sequence[int], folder: Path) -> list[Path]:
     loaded = [store.load(run) for run in runs]
     plots = [plot for plot in PLOTS if plot.name != "traffic_by_strategy" or len(by_scenario(loaded)) > 1]
     folder.mkdir(parents=True, exist_ok=True)
-    return [path for plot in plots for path in save(plot.draw(loaded), folder / plot.name)]
+    with drawing():
+        return [path for plot in plots for path in save(plot.draw(loaded), folder / plot.name)]

@@ -140,6 +140,11 @@ def sentences(run: Run) -> list[str]:
     return result
 
 
+def _exactly(value: float | None) -> str:
+    """To six digits, for 0.9999 is within a bound and 1 is not."""
+    return NOTHING if value is None else f"{value:.6g}"
+
+
 def _metrics(run: Run) -> list[dict[str, str]]:
     """One line per metric: what was published, and how far held values were from the truth."""
     lines = []
@@ -152,7 +157,7 @@ def _metrics(run: Run) -> list[dict[str, str]]:
                 "share": f"{published / total * 100:.3g} %" if total else NOTHING,
                 "error": f"{quantiles(run.summary['error'].get(name), number)} {unit_of(run, name)}",
                 "bounds": quantiles(run.summary["error_in_bounds"].get(name), number),
-                "settled": number(run.summary["settled_error_in_bounds"][name]["max"]),
+                "settled": _exactly(run.summary["settled_error_in_bounds"][name]["max"]),
             }
         )
     return lines

@@ -189,7 +189,9 @@ def report(database: Path, numbers: tuple[int, ...], output: Path | None) -> Non
 @DATABASE
 @click.argument("table")
 @RUN
-@click.option("--format", "form", type=click.Choice(["csv", "json", "parquet"]), default="csv", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "json", "parquet"]), default="csv", show_default=True, help="Format of the rows."
+)
 @click.option("-o", "--output", default="-", show_default="standard output", help="File to write.")
 def export(database: Path, table: str, number: int | None, form: Any, output: str) -> None:
     """Write a TABLE of a run as CSV, JSON or Parquet.
@@ -220,7 +222,7 @@ def bench() -> None:
 
 
 @bench.command()
-@click.option("--nodes", type=click.IntRange(min=2), default=1000, show_default=True)
+@click.option("--nodes", type=click.IntRange(min=2), default=1000, show_default=True, help="Number of nodes.")
 @click.option("--seconds", type=click.IntRange(min=1), default=60, show_default=True, help="Virtual time.")
 @click.option("--loss", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Share of datagrams that are lost.")
 @AS_JSON

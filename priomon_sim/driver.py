@@ -109,7 +109,8 @@ class Driver:
         replica = Replica(self.ledger, self.versions[index], index, COMPILED)
         random = Random(f"{seed} {self.ledger.identities[index].name} gossip")
         phase = self.settings.period if together else int(random.random() * self.settings.period)
-        return GossipNode(replica, strategy(replica, self.settings), Publisher(metrics), peers, self.settings, random, self.now + phase)
+        publisher = Publisher(metrics, random.random())
+        return GossipNode(replica, strategy(replica, self.settings), publisher, peers, self.settings, random, self.now + phase)
 
     @property
     def now(self) -> int:

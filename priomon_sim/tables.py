@@ -58,7 +58,7 @@ def _error(summary: dict[str, Any], metric: str) -> str:
     settled = summary["settled_error_in_bounds"][metric]["max"]
     if errors["p50"] is None:
         return "none known"
-    return f"{errors['p50']:.2g}, {errors['p99']:.2g}" + ("" if settled is None else f"; at most {settled:.3g} where nothing is missed")
+    return f"{errors['p50']:.2g}, {errors['p99']:.2g}" + ("" if settled is None else f"; at most {settled:.6g} where nothing is missed")
 
 
 def _print(table: Table) -> None:

@@ -27,7 +27,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "scenarios/t
 CLIS: dict[str, click.Group] = {"priomon_sim": sim_cli, "priomon_node": node_cli}
 BLOCK = re.compile(r"^```(console|python|yaml)( run)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-SOURCE = re.compile(r"`((?:tests|docs|scenarios|results/reference|priomon_\w+)/[a-z0-9_./-]+)`")  # NAME is a placeholder
+SOURCE = re.compile(r"`((?:tests|docs|scenarios|results/reference|priomon_\w+)/[a-z0-9_./-]+)(?:::(\w+))?`")  # NAME is a placeholder
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -92,8 +92,10 @@ def test_links_lead_somewhere(generator: ModuleType, page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_files_that_are_named_exist(page: Path) -> None:
-    assert [name for name in SOURCE.findall(page.read_text("utf-8")) if not (ROOT / name).exists()] == []
+def test_files_and_tests_that_are_named_exist(page: Path) -> None:
+    for path, test in SOURCE.findall(page.read_text("utf-8")):
+        assert (ROOT / path).exists(), path
+        assert not test or f"def {test}(" in (ROOT / path).read_text("utf-8"), f"{path}::{test}"
 
 
 @pytest.mark.parametrize("picture", sorted(ROOT.glob("docs/pictures/*")), ids=lambda picture: picture.name)

@@ -195,6 +195,15 @@ def test_merge_and_fulfil_compiled(pairs: list[tuple[int, Entry]]) -> None:
     agree(fulfil)
 
 
+@given(st.lists(st.tuples(st.integers(0, 4), st.tuples(st.booleans(), st.integers(0, 4))), max_size=40))
+def test_fulfil_serves_requests_of_what_is_older(pairs: list[tuple[int, Entry]]) -> None:
+    own, asked, out = plain([a for a, _ in pairs]), delta_row(PLAIN, [b for _, b in pairs]), plain([9] * len(pairs))
+    news, introductions, _ = kernels.fulfil(own, asked, len(pairs), ASK, out)
+    assert list(out) == [a if ask and a > version else 0 for a, (ask, version) in pairs]
+    assert news == sum(ask and a > version for a, (ask, version) in pairs)
+    assert introductions == sum(ask and a > version == 0 for a, (ask, version) in pairs)
+
+
 @given(st.lists(st.tuples(VERSION, ENTRIES, ENTRIES), max_size=40))
 def test_merge_is_monotone_idempotent_and_commutative(triples: list[tuple[int, Entry, Entry]]) -> None:
     count, before = len(triples), [own for own, _, _ in triples]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from priomon_core.config import SECOND
 from priomon_core.errors import SampleError
-from priomon_core.metrics import BUILT_IN, LARGEST_LEVEL, Metric, Priority
+from priomon_core.metrics import BUILT_IN, LARGEST_LEVEL, Filter, Metric, Priority
 from priomon_core.priority import SCHEDULE, Publisher
 
 LINEAR = Metric("temperature", "K", 3.0, Priority.LOW, signed=True)
@@ -114,7 +114,7 @@ def test_none_publishes_every_sample() -> None:
     ),
     st.sampled_from(["none", "schedule", "bounded"]),
 )
-def test_every_sample_is_counted_once(samples: list[tuple[float, ...]], name: str) -> None:
+def test_every_sample_is_counted_once(samples: list[tuple[float, ...]], name: Filter) -> None:
     metrics = [replace(metric, filter=name) for metric in BUILT_IN]
     publisher = Publisher(metrics)
     changes = [change for i, values in enumerate(samples) for change in publisher.select(values, i * SECOND)]

@@ -15,7 +15,7 @@ from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import BUILT_IN, Metric, Priority
 from priomon_core.priority import Change
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
-from priomon_core.wire import Codec
+from priomon_core.wire import KEY_END, Codec, DeltaFrame, DigestFrame, News
 
 METRICS = (*BUILT_IN, Metric("temperature", "K", 0.5, Priority.CRITICAL, signed=True))
 CODEC = Codec("test", METRICS)
@@ -212,6 +212,54 @@ def test_a_delta_for_an_older_generation_is_dropped() -> None:
     assert restarted.strategy.outbox == []
     asking.strategy.receive(from_frame(frame, asking.replica, delta.size), "node1", 0)
     assert 0 not in asking.replica.versions
+
+
+def stocked(count: int, gossip: GossipSettings, published: int) -> tuple[Scuttlebutt, list[int]]:
+    """A node that has news of `count` origins, all heard at `published`, metric i % 5 of the i-th; and their keys."""
+    replica = AgentReplica(Identity("me", 1, Address("10.0.0.1", 7946)), METRICS)
+    others = sorted((Identity(f"node{i:02}", 1, Address("10.0.0.2", 7946)) for i in range(count)), key=lambda other: other.key)
+    for i, other in enumerate(others):
+        slot = replica.introduce(other)
+        assert slot is not None
+        replica.values.store(slot, News(other.key, 1, 0, ((i % len(METRICS), 5),)), published)
+        replica.versions[slot] = 1
+    replica.survey()
+    return Scuttlebutt(replica, gossip), [other.key for other in others]
+
+
+def told(strategy: Scuttlebutt, now: int) -> set[int]:
+    """The keys of what the node tells one who knows nothing, within its burst."""
+    assert isinstance(strategy.replica, AgentReplica)
+    empty = from_frame(DigestFrame(1, 0, KEY_END - 1, None, (), ()), strategy.replica, 0)
+    strategy.receive(empty, "peer", now)
+    keys: set[int] = set()
+    assert 0 < len(strategy.outbox) <= strategy.settings.burst
+    for _, delta in strategy.outbox:
+        frame = to_frame(delta, strategy.replica, now)
+        assert isinstance(frame, DeltaFrame) and len(CODEC.encode(frame)) == delta.size <= strategy.settings.datagram_limit
+        keys |= {entry.key for entry in frame.introductions}
+    strategy.outbox.clear()
+    return keys
+
+
+@pytest.mark.parametrize("burst", [1, 2, 3])
+def test_where_not_all_fits_the_urgent_goes_first(burst: int) -> None:
+    strategy, keys = stocked(40, replace(TIGHT, burst=burst), published=0)
+    urgency = {key: METRICS[i % len(METRICS)].priority for i, key in enumerate(keys)}
+    for _ in range(6):
+        sent = sorted(urgency[key] for key in told(strategy, 0))
+        assert len(sent) < 40
+        assert sent == sorted(urgency.values())[: len(sent)]
+
+
+@pytest.mark.parametrize("burst", [1, 2, 3])
+def test_where_all_is_equally_urgent_each_has_its_turn(burst: int) -> None:
+    """Also when whoever asks never gets the answer."""
+    strategy, keys = stocked(40, replace(TIGHT, burst=burst), published=0)
+    long_after = 100 * SECOND
+    heard = [told(strategy, long_after) for _ in range(80)]
+    assert all(len(once) < 40 for once in heard)
+    assert set().union(*heard) == set(keys)
 
 
 def test_an_exchange_is_three_messages() -> None:

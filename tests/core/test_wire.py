@@ -48,6 +48,7 @@ def digests(draw: st.DrawFn) -> DigestFrame:
     return DigestFrame(draw(KEYS), low, last, None, tuple(keys), tuple(draw(VERSIONS) for _ in keys))
 
 
+@st.composite
 def changes(draw: st.DrawFn, metrics: int) -> tuple[Level, ...]:
     chosen = sorted(draw(st.sets(st.integers(0, metrics - 1))))
     sizes = st.integers(0, 200) | st.integers(0, LARGEST_LEVEL)
@@ -57,7 +58,7 @@ def changes(draw: st.DrawFn, metrics: int) -> tuple[Level, ...]:
 @st.composite
 def deltas(draw: st.DrawFn, metrics: int) -> DeltaFrame:
     def values() -> tuple[int, int, tuple[Level, ...]]:
-        return draw(VERSIONS), draw(st.integers(0, 255)), changes(draw, metrics)
+        return draw(VERSIONS), draw(st.integers(0, 255)), draw(changes(metrics))
 
     identities = sorted(draw(st.lists(IDENTITIES, max_size=3, unique_by=lambda i: i.key)), key=lambda i: i.key)
     others = draw(st.sets(KEYS, max_size=8)) - {identity.key for identity in identities}
@@ -176,7 +177,7 @@ def test_varint_size(number: int) -> None:
 
 @given(IDENTITIES, VERSIONS, st.data())
 def test_sizes_of_the_parts_of_news(identity: Identity, version: int, data: st.DataObject) -> None:
-    levels = changes(data.draw, len(METRICS))
+    levels = data.draw(changes(len(METRICS)))
     codec = Codec("test", METRICS)
     empty = len(codec.encode(DeltaFrame(0, 0, (), (), ())))
     news = len(codec.encode(DeltaFrame(0, 0, (), (News(identity.key, version, 0, levels),), ()))) - empty

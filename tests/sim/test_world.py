@@ -122,7 +122,7 @@ def test_a_node_with_too_few_neighbours_is_named(world: Callable[..., World]) ->
 def test_a_graph_in_pieces_is_refused_unless_meant(world: Callable[..., World], tmp_path: Path) -> None:
     (tmp_path / "pieces.txt").write_text("a b\nc d\n")
     pieces = ("nodes=4", "topology={kind: file, path: pieces.txt}")
-    with pytest.raises(TopologyError, match="allow_disconnected"):
+    with pytest.raises(TopologyError, match="falls into 2 parts"):
         world(*pieces)
     it = world(*pieces, "topology.allow_disconnected=true")
     it.driver.clock.run_to(it.scenario.duration)
