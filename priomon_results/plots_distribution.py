@@ -161,4 +161,5 @@ def _share_axis(axes: Axes, lowest: float) -> None:
     for share, name in ((0.5, "median"), (0.01, "99th percentile")):
         axes.axhline(share, color=MUTED, linestyle=":", linewidth=1)
         place: dict[str, Any] = {"xy": (1.0, share), "xycoords": ("axes fraction", "data"), "ha": "right"}
+        place |= {"bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}}
         axes.annotate(name, xytext=(0, 3), textcoords="offset points", fontsize=8, color=MUTED, **place)

@@ -96,8 +96,8 @@ def published_over_time(run: RunRows) -> Figure:
     title = "Which share of the samples was worth publishing, over time"
     rows = run.rows("metric_sample")
     names = list(dict.fromkeys(rows["metric"].tolist()))
-    if len(np.unique(rows["t"])) < 2:
-        return nothing_to_draw(title, [run], "Fewer than two samples of the filter were stored.")
+    if not names:
+        return nothing_to_draw(title, [run], "No sample of the filter was stored.")
     shown = names[:LARGEST_GRID]
     columns = min(len(shown), 2 if len(shown) <= 4 else 4)
     lines = -(-len(shown) // columns)
@@ -106,13 +106,14 @@ def published_over_time(run: RunRows) -> Figure:
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, name in zip(grid.flat, shown, strict=False):
         mine = rows["metric"] == name
-        published, filtered = np.diff(rows["published"][mine]), np.diff(rows["filtered"][mine])
+        times = np.concatenate([[0.0], rows["t"][mine]])
+        published, filtered = np.diff(rows["published"][mine], prepend=0), np.diff(rows["filtered"][mine], prepend=0)
         share = published / np.maximum(published + filtered, 1)
-        axes.stairs(share, rows["t"][mine], fill=True, color=PUBLISHED, label="published")
-        axes.stairs(np.ones_like(share), rows["t"][mine], baseline=share, fill=True, color=FILTERED, label="filtered")
+        axes.stairs(share, times, fill=True, color=PUBLISHED, label="published")
+        axes.stairs(np.ones_like(share), times, baseline=share, fill=True, color=FILTERED, label="filtered")
         overall = published.sum() / max(published.sum() + filtered.sum(), 1)
         axes.set_title(f"{name}: {overall:.1%} published".replace("%", " %"))
-        axes.set_xlim(0, rows["t"][mine][-1])
+        axes.set_xlim(0, times[-1])
         axes.set_ylim(0, 1)
         in_percent(axes)
     for axes in grid.flat[len(shown) :]:

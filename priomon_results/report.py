@@ -83,7 +83,7 @@ MEASURES = (
     ),
     Measure(
         "Dissemination time",
-        "From the publication of an update until 50, 99 and 100 % of the live nodes hold it or a newer one; median over updates.",
+        "From the publication of an update until 50, 99 and 100 % of the live nodes hold it or a newer one; median over the updates followed.",
         lambda s: quantiles(s["dissemination_seconds"], seconds),
     ),
     Measure("Events", "Events that the simulator worked off.", lambda s: f"{s['events']:,}"),

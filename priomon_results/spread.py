@@ -70,8 +70,19 @@ class SpreadTracker:
 
     def histogram(self, share: float) -> Histogram:
         """Times until `share` (one of SHARES) of the nodes held an update, over the updates that reached it."""
-        index = SHARES.index(share)
-        times = np.array([spread.reached[index] for spread in self.all() if not math.isnan(spread.reached[index])])
+        times = self._times(share)
+        times = times[np.isfinite(times)]
         result = Histogram()
         result.add(times, np.ones(times.shape, np.int64))
         return result
+
+    def median(self, share: float) -> float:
+        """The time by which half of the updates followed had reached `share` of the nodes; nan if fewer than half have."""
+        times = np.sort(self._times(share))
+        middle = times[(len(times) - 1) // 2] if len(times) else math.inf
+        return float(middle) if math.isfinite(middle) else math.nan
+
+    def _times(self, share: float) -> NDArray[np.float64]:
+        """One time per update; infinite for those still under way."""
+        index = SHARES.index(share)
+        return np.array([math.inf if math.isnan(spread.reached[index]) else spread.reached[index] for spread in self.all()])

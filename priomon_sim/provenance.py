@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,7 @@ PACKAGES = ("priomon_core", "priomon_sim", "priomon_results")
 LIBRARIES = ("numpy", "numba", "simpy", "networkx")
 
 
+@cache
 def code_version() -> str:
     """The installed version and eight digits of a hash of the source, so that two states of the code never pass for one."""
     root = Path(__file__).parent.parent

@@ -96,6 +96,8 @@ class Gossip(Settings):
     fanout: int = _from_core("fanout", ge=1)
     datagram_limit: OrNone[Size] = _from_core("datagram_limit", SIZE.format)
     burst: int = _from_core("burst", ge=1)
+    settling: int = _from_core("settling", ge=0)
+    ageing: PositiveDuration = _from_core("ageing", DURATION.format)
 
     @field_validator("datagram_limit")
     @classmethod
@@ -109,7 +111,8 @@ class Gossip(Settings):
     def settings(self) -> GossipSettings:
         """What the core is given."""
         limit = NO_LIMIT if self.datagram_limit is None else self.datagram_limit
-        return GossipSettings(period=self.period, fanout=self.fanout, datagram_limit=limit, burst=self.burst)
+        values = {setting.name: getattr(self, setting.name) for setting in fields(GossipSettings)}
+        return GossipSettings(**values | {"datagram_limit": limit})
 
 
 class Measure(Settings):

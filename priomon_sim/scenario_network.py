@@ -61,7 +61,7 @@ class Lognormal(Settings):
     """Mostly short delays with a long tail, as measured on wide-area paths."""
     median: PositiveDuration
     """Half of the datagrams are faster. No default."""
-    sigma: float = Field(gt=0, le=5)
+    sigma: float = Field(gt=0, le=2)
     """Standard deviation of the delay's natural logarithm: 0.5 puts 1 % of the datagrams above 3.2 medians. No default."""
 
 
@@ -71,7 +71,7 @@ class Empirical(Settings):
     kind: Literal["empirical"]
     """Delays drawn from a measured list."""
     file: FilePath
-    """A CSV file with one column of milliseconds (a header is allowed), relative to the scenario file. No default."""
+    """A CSV file with a header and milliseconds in its column latency_ms, relative to the scenario file. No default."""
 
 
 Latency = Annotated[

@@ -24,7 +24,7 @@ def summarise(observer: Observer) -> Summary:
     per_node_second = 1 / (nodes * seconds) if seconds else math.nan
     needed = sum(driver.ledger.newest) * (nodes - 1)
     names = [metric.name for metric in world.metrics]
-    spread = {f"t{share * 100:g}": _or_none(observer.spread.histogram(share).quantile(0.5)) for share in SHARES}
+    spread = {f"t{share * 100:g}": _or_none(observer.spread.median(share)) for share in SHARES}
     return {
         "scenario": scenario.name,
         "seed": scenario.seed,

@@ -39,12 +39,11 @@ def summary_table(summaries: Sequence[dict[str, Any]]) -> None:
 def run_table(runs: Sequence[Run]) -> None:
     """Print the runs of a store, one per line."""
     table = Table()
-    for name in ("run", "mode", "scenario", "seed", "strategy", "nodes", "status", "started", "wall", "code", "trace hash"):
-        table.add_column(name)
+    for name in ("run", "scenario", "seed", "strategy", "nodes", "status", "started", "code"):
+        table.add_column(name, no_wrap=name != "code")
     for run in runs:
-        wall = "" if run.wall_seconds is None else f"{run.wall_seconds:.1f} s"
-        cells = (run.id, run.mode, run.scenario, run.seed, run.strategy, run.nodes, run.status, run.started, wall, run.code_version)
-        table.add_row(*map(str, cells), run.trace_hash[:8])
+        cells = (run.id, run.scenario, run.seed, run.strategy, run.nodes, run.status, run.started.partition("+")[0], run.code_version)
+        table.add_row(*map(str, cells))
     _print(table)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from priomon_sim.driver import Driver, StrategyFactory
 
-RUNS = {100: 40, 1000: 8}
+RUNS = {100: 40, 1000: 6}
 FEWEST_REFERENCE_RUNS = 800  # of all rows; see the table's README
 
 
