@@ -49,7 +49,8 @@ class GossipNode:
     def sample(self, values: Sequence[float], now: int) -> None:
         """Take a sample of the node's metrics, in their declared order and units; NaN where there is none.
 
-        Raises `SampleError` or `VersionOverflowError`; the sample is then dropped and nothing has changed.
+        Raises `SampleError`: the sample is dropped and nothing has changed. Raises `VersionOverflowError`: this generation of the node
+        cannot publish any more, and the node has to restart as the next one.
         """
         changes = self.publisher.select(values, now)
         if changes:

@@ -46,17 +46,18 @@ def identities(count: int) -> list[Identity]:
 
 
 class Delivery(simpy.Event):
-    """A message in flight. It is triggered from the start, so SimPy only has to keep it until its time."""
+    """A message in flight, of `size` bytes on the wire. It is triggered from the start: SimPy only has to keep it until its time."""
 
     _ok = True
     _value = None
 
-    def __init__(self, clock: Clock, callback: Callable[[Any], None], source: int, target: int, message: Any) -> None:
+    def __init__(self, clock: Clock, callback: Callable[[Any], None], source: int, target: int, message: Any, size: int) -> None:
         self.env = clock
         self.callbacks = [callback]
         self.source = source
         self.target = target
         self.message = message
+        self.size = size
 
 
 class Driver:
@@ -187,18 +188,19 @@ class Driver:
         def send(index: int, now: int) -> None:
             outbox = outboxes[index]
             for target, message in outbox:
+                size = message.size
                 if message.stream:
-                    arrival, again = links.stream(index, target, message.size, now)
+                    arrival, again = links.stream(index, target, size, now)
                     self.streams_sent += 1
-                    bytes_sent[index] += message.size + again
+                    bytes_sent[index] += size + again
                     arrivals: tuple[int, ...] = (arrival,) if arrival >= 0 else ()
                 else:
-                    size = message.size + UDP_IPV4_HEADERS
+                    size += UDP_IPV4_HEADERS
                     bytes_sent[index] += size
                     datagrams_sent[index] += 1
                     arrivals = links.arrivals(index, target, size, now)
                 for arrival in arrivals:
-                    schedule(Delivery(clock, deliver, index, target, message), delay=arrival - now)
+                    schedule(Delivery(clock, deliver, index, target, message, size), delay=arrival - now)
             outbox.clear()
 
         return send
@@ -210,11 +212,11 @@ class Driver:
         outboxes = [node.outbox for node in self.nodes]
 
         def deliver(event: Any) -> None:
-            now, target, message = clock._now, event.target, event.message
-            received[target] += message.size
+            now, source, target, size = clock._now, event.source, event.target, event.size
+            received[target] += size
             record(now)
-            record(event.source << 48 | target << 32 | message.size)
-            receivers[target](message, event.source, now)
+            record(source << 48 | target << 32 | size)
+            receivers[target](event.message, source, now)
             if outboxes[target]:
                 self._send(target, now)
 

@@ -29,7 +29,7 @@ from priomon_core.wire import DELTA_HEADER, DIGEST_HEADER, varint_size
 
 INTERVAL = 2 * KEY_BYTES  # bytes that say which interval of keys a digest covers
 COUNT = 2  # bytes of a number of entries that fit a datagram
-LARGEST_SLACK = 100  # bytes that a cut may leave empty at the end of a datagram
+LARGEST_SLACK = 100  # bytes that a cut may leave empty at the end of a datagram, where others follow
 
 
 class Scuttlebutt:
@@ -97,7 +97,8 @@ class Scuttlebutt:
         positional = digest.roster is not None
         budget = self._limit - DIGEST_HEADER - COUNT - INTERVAL - (KEY_BYTES if positional else 0)
         start, stop = digest.start, digest.start + digest.count
-        begin = at = self._cursor if start <= self._cursor < stop else start
+        whole = digest.count == len(self.replica.versions)
+        begin = at = self._cursor if whole and self._cursor < stop else start
         parts: list[Digest] = []
         while len(parts) < self.settings.burst:
             end = begin if at < begin else stop
@@ -106,7 +107,8 @@ class Scuttlebutt:
             at = end if end < stop else start
             if at == begin:
                 break
-        self._cursor = at
+        if whole:
+            self._cursor = at
         return parts
 
     def _answer(self, digest: Digest, source: Peer, now: int) -> None:
@@ -191,7 +193,7 @@ class Scuttlebutt:
     def _shed(self, draft: Delta, now: int) -> None:
         """Empty the least urgent entries of a delta's row until the rest fits the burst limit."""
         values = self.replica.values
-        per_datagram = self._limit - DELTA_HEADER - 3 * COUNT - LARGEST_SLACK
+        budget = self.settings.burst * (self._limit - DELTA_HEADER - 3 * COUNT) - (self.settings.burst - 1) * LARGEST_SLACK
         self._kernels.shed(
             draft.row,
             draft.since,
@@ -199,7 +201,7 @@ class Scuttlebutt:
             draft.start,
             self._turn % draft.count,
             self._ask,
-            self.settings.burst * per_datagram,
+            budget,
             now,
             self.settings.ageing,
             values.priority,

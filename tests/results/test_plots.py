@@ -178,7 +178,7 @@ def test_published_over_time_has_a_panel_per_metric(make_run: MakeRun) -> None:
         "network: 35.0 % published",
         "storage: 1.0 % published",
     ]
-    assert np.allclose(figure.axes[0].patches[0].get_data().values, 0.2)
+    assert np.allclose(figure.axes[0].patches[0].get_data().values[1:], 0.2)  # the fake run starts without samples
 
 
 @pytest.mark.parametrize("measure", ["lag", "age"])
