@@ -45,7 +45,7 @@ def main() -> None:
         quantity="storage used (%), one sample per second",
     )
     PICTURE.parent.mkdir(exist_ok=True)
-    _, svg = save(figure, PICTURE.with_suffix(""))
+    svg, _ = save(figure, PICTURE.with_suffix(""))
     svg.unlink()
 
 

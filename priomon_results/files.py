@@ -13,13 +13,15 @@ class OutputError(PriomonError):
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write `content` beside `path` and move it there in one step. Raises `OutputError`."""
-    draft = path.with_name(f".{path.name}.draft")
+    """Write `content` beside `path` and move it there in one step; into a device or pipe it is written as it is. Raises `OutputError`."""
+    draft = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.draft")
     try:
         draft.write_bytes(content)
-        draft.replace(path)
+        if draft != path:
+            draft.replace(path)
     except OSError as error:
         raise OutputError(f"{path}: it could not be written ({error.strerror}); choose another place, or free some space") from error
     finally:
-        with suppress(OSError):  # gone if all went well, never made if its folder is missing
-            draft.unlink()
+        if draft != path:
+            with suppress(OSError):  # gone if all went well, never made if its folder is missing
+                draft.unlink()

@@ -30,6 +30,7 @@ T = TypeVar("T")
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 PUBLISHED, FILTERED = PALETTE[1], "#BFD3E6"
 TEXT, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
+LARGEST_SVG = 300_000  # bytes; a report shows a larger drawing as a PNG
 WIDTH = 9.0  # inches: 900 px in an SVG
 WIDE_SPREAD = 20  # traffic that differs by a larger factor gets a log axis
 UNITS = {metric.name: metric.unit for metric in BUILT_IN}
@@ -179,12 +180,17 @@ def in_bytes(value: float) -> str:
 
 
 @styled
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.png (1,350 px wide) and `stem`.svg (text as shapes, so it looks the same without the font)."""
-    png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
+def save(figure: Figure, stem: Path, *, png: bool = True) -> list[Path]:
+    """Write `stem`.svg (text as shapes, so it looks the same without the font) and `stem`.png (1,350 px wide); returns the files.
+
+    Without `png`, that one is written only where the SVG is too large to be part of a report.
+    """
+    files = [stem.with_suffix(".svg"), stem.with_suffix(".png")]
     if figure.axes and (engine := figure.get_layout_engine()):
         engine.execute(figure)
         figure.set_layout_engine(None)  # it holds for both files, and each would lay out the figure anew
-    figure.savefig(png, metadata={"Software": None}, pil_kwargs={"compress_level": 2})
-    figure.savefig(svg, metadata={"Date": None, "Creator": None})
-    return [png, svg]
+    figure.savefig(files[0], metadata={"Date": None, "Creator": None})
+    if not png and files[0].stat().st_size <= LARGEST_SVG:
+        return files[:1]
+    figure.savefig(files[1], metadata={"Software": None}, pil_kwargs={"compress_level": 2})
+    return files

@@ -114,8 +114,8 @@ PLOTS = (
 )
 
 
-def draw_all(store: Store, runs: Sequence[int], folder: Path) -> list[Path]:
-    """Draw the plots of the runs with these ids as PNG and SVG into `folder` and return the files.
+def draw_all(store: Store, runs: Sequence[int], folder: Path, *, png: bool = True) -> list[Path]:
+    """Draw the plots of the runs with these ids as SVG and PNG into `folder` and return the files; see `save` for `png`.
 
     Plots of a single run show the last one; strategies are compared only where there are several scenarios.
     """
@@ -123,4 +123,4 @@ def draw_all(store: Store, runs: Sequence[int], folder: Path) -> list[Path]:
     plots = [plot for plot in PLOTS if plot.name != "traffic_by_strategy" or len(by_scenario(loaded)) > 1]
     folder.mkdir(parents=True, exist_ok=True)
     with drawing():
-        return [path for plot in plots for path in save(plot.draw(loaded), folder / plot.name)]
+        return [path for plot in plots for path in save(plot.draw(loaded), folder / plot.name, png=png)]

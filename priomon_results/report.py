@@ -12,12 +12,11 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from priomon_results.files import replace_file
-from priomon_results.plot_style import caption, in_bytes, unit_of
+from priomon_results.plot_style import LARGEST_SVG, caption, in_bytes, unit_of
 from priomon_results.plots import PLOTS
 from priomon_results.schema import Run
 from priomon_results.store import Store
 
-LARGEST_SVG = 300_000  # bytes; a larger drawing is embedded as a PNG
 NOTHING = "-"
 Summary = Mapping[str, Any]
 
@@ -83,7 +82,7 @@ MEASURES = (
     ),
     Measure(
         "Dissemination time",
-        "From the publication of an update until 50, 99 and 100 % of the live nodes hold it or a newer one; median over the updates followed.",
+        "From the publication of an update until 50, 99 and 100 % of the live nodes hold it or a newer one; median over updates.",
         lambda s: quantiles(s["dissemination_seconds"], seconds),
     ),
     Measure("Events", "Events that the simulator worked off.", lambda s: f"{s['events']:,}"),

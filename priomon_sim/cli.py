@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,11 @@ class Verbs(click.Group):
                 raise
             click.echo(f"error: {error}" if "\n" not in str(error) else str(error), err=True)
             context.exit(EXIT_CODES.get(type(error).__name__, FAILED))
+        except OSError as error:
+            if context.params["debug"]:
+                raise
+            click.echo(f"error: {error}; check the file or pipe that this command reads or writes", err=True)
+            context.exit(FAILED)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             context.exit(INTERRUPTED)
@@ -221,16 +226,34 @@ def bench() -> None:
     """Measure how fast the simulator is."""
 
 
-@bench.command()
-@click.option("--nodes", type=click.IntRange(min=2), default=1000, show_default=True, help="Number of nodes.")
-@click.option("--seconds", type=click.IntRange(min=1), default=60, show_default=True, help="Virtual time.")
-@click.option("--loss", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Share of datagrams that are lost.")
-@AS_JSON
+def _benchmark(verb: Callable[..., None]) -> click.Command:
+    for option in (
+        AS_JSON,
+        click.option("--loss", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Share of datagrams that are lost."),
+        click.option("--seconds", type=click.IntRange(min=1), default=60, show_default=True, help="Virtual time."),
+        click.option("--nodes", type=click.IntRange(min=2), default=1000, show_default=True, help="Number of nodes."),
+    ):
+        verb = option(verb)
+    return bench.command()(verb)
+
+
+@_benchmark
 def exchange(nodes: int, seconds: int, loss: float, as_json: bool) -> None:
     """Time bare exchanges: every node publishes in every round, nothing is filtered, measured or stored."""
     from priomon_sim.bench import exchange as measure
 
-    figures = measure(nodes, seconds, loss)
+    _figures(measure(nodes, seconds, loss), as_json)
+
+
+@_benchmark
+def clock(nodes: int, seconds: int, loss: float, as_json: bool) -> None:
+    """Time the same events with nothing in them: what SimPy costs before the protocol runs."""
+    from priomon_sim.bench import clock as measure
+
+    _figures(measure(nodes, seconds, loss), as_json)
+
+
+def _figures(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(figures))
         return

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop
+from heapq import heappop, heappush
 from typing import Any
 
 import simpy
+from simpy.events import NORMAL
 
 
 class Clock(simpy.Environment):
@@ -36,13 +37,12 @@ class Clock(simpy.Environment):
                 raise event._value
         self._now = horizon
 
+    def put(self, event: Any, time: int) -> None:
+        """Schedule a triggered event at a time; among events of one time, the first put is the first worked off."""
+        heappush(self._queue, (time, NORMAL, next(self._eid), event))
+
     def call_at(self, time: int, callback: Callable[[Any], None]) -> None:
-        """Call `callback(event)` at `time`; it may schedule the event again with `again`."""
+        """Call `callback(event)` at a time; it may `put` the event again, with callbacks of its own."""
         event = simpy.Event(self)
         event._ok, event._value, event.callbacks = True, None, [callback]
-        self.schedule(event, delay=time - self._now)
-
-    def again(self, event: Any, callbacks: Any, delay: int) -> None:
-        """Schedule an event whose callback runs just now once more, `delay` ns from now."""
-        event.callbacks = callbacks
-        self.schedule(event, delay=delay)
+        self.put(event, time)

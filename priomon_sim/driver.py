@@ -31,7 +31,6 @@ from priomon_sim.network import Links
 
 PORT = 7946
 GENERATION = 1
-TRACE_CHUNK = 1 << 16
 
 StrategyFactory = Callable[[Replica, GossipSettings], Strategy]
 
@@ -160,7 +159,8 @@ class Driver:
                 sample(index, now)
             node.wake(now)
             send(index, now)
-            clock.again(event, callbacks, node.deadline - now)
+            event.callbacks = callbacks
+            clock.put(event, node.deadline)
 
         callbacks = [tick]
         return tick
@@ -168,7 +168,8 @@ class Driver:
     def _sampler(self, index: int) -> Callable[[Any], None]:
         def sample(event: Any) -> None:
             self._sample(index, self.clock._now)
-            self.clock.again(event, callbacks, self.sample_every)
+            event.callbacks = callbacks
+            self.clock.put(event, self.clock._now + self.sample_every)
 
         callbacks = [sample]
         return sample
@@ -181,7 +182,7 @@ class Driver:
 
     def _sender(self) -> Callable[[int, int], None]:
         """Makes the function that gives what node `index` has in its outbox to the links."""
-        clock, schedule, links, deliver = self.clock, self.clock.schedule, self.links, self._deliverer()
+        clock, put, links, deliver = self.clock, self.clock.put, self.links, self._deliverer()
         outboxes = [node.outbox for node in self.nodes]
         bytes_sent, datagrams_sent = self.bytes_sent, self.datagrams_sent
 
@@ -200,7 +201,7 @@ class Driver:
                     datagrams_sent[index] += 1
                     arrivals = links.arrivals(index, target, size, now)
                 for arrival in arrivals:
-                    schedule(Delivery(clock, deliver, index, target, message, size), delay=arrival - now)
+                    put(Delivery(clock, deliver, index, target, message, size), arrival)
             outbox.clear()
 
         return send

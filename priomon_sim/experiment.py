@@ -153,7 +153,7 @@ def draw(store: Store, runs: Sequence[int], folder: Path, command: Sequence[str]
     from priomon_results.plots import draw_all  # matplotlib costs 0.3 s that a run without pictures need not pay
     from priomon_results.report import write_report
 
-    pictures = draw_all(store, runs, folder / "plots")
+    pictures = draw_all(store, runs, folder / "plots", png=False)  # half of the time; the verb `plot` draws both
     report = folder / "report.html"
     write_report(store, runs, report, pictures=pictures, command=shlex.join(command))
     return report

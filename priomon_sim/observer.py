@@ -55,6 +55,7 @@ class Observer:
 
     def _probe(self) -> None:
         driver, ledger, now = self.world.driver, self.world.driver.ledger, self.world.driver.now
+        driver.trace_hash()  # it takes the trace in, which would else grow with every delivery
         ledger.refresh()
         publications = Publications(np.array(ledger.newest), ledger.times, ledger.last_change, ledger.levels)
         look = measure(driver.versions, publications, driver.truth(), self.world.metrics, now)

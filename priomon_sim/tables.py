@@ -11,7 +11,6 @@ from rich.table import Table
 from priomon_results.report import MEASURES
 from priomon_results.schema import Run
 
-
 WIDTH = 120  # characters, where no terminal says how many it has
 
 

@@ -55,7 +55,7 @@ def check_connected(graph: Graph, allow: bool) -> None:
     shown = ", ".join(map(str, members[:8])) + (", ..." if len(members) > 8 else "")
     raise TopologyError(
         f"the topology falls into {len(parts)} parts, one of them only node{'s' if len(members) > 1 else ''} {shown}; "
-        "add links, take another seed, or allow a disconnected topology"
+        "add links, take another seed, or set topology.allow_disconnected: true"
     )
 
 

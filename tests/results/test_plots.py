@@ -264,7 +264,7 @@ def test_drift_names_the_worst_error_of_each_filter(tmp_path: Path) -> None:
     figure = drift(times, truth, np.array([10.0, 10, 14, 14, 18]), np.full(5, 10.0), bound=3.0, quantity="cpu (%)")
     assert "(worst error 2)" in texts(figure)
     assert "(worst error 8)" in texts(figure)
-    png, svg = save(figure, tmp_path / "drift")
+    svg, png = save(figure, tmp_path / "drift")
     assert png.read_bytes().startswith(b"\x89PNG")
     assert svg.read_text().rstrip().endswith("</svg>")
 

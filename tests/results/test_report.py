@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from priomon_results.files import OutputError
+from priomon_results.plot_style import LARGEST_SVG
 from priomon_results.plots import draw_all
-from priomon_results.report import LARGEST_SVG, sentences, write_report
+from priomon_results.report import sentences, write_report
 from priomon_results.schema import RunRows
 from priomon_results.store import Store
 

@@ -86,7 +86,7 @@ def test_a_scenario_without_a_verb_is_run(results: tuple[Path, Result]) -> None:
     assert Path(summary["database"]) == folder / "small.db"
     assert Path(summary["report"]).read_text().startswith("<!DOCTYPE html>")
     assert load(folder / "scenario.yaml").hash == load(folder / "small.yaml").hash
-    assert {path.suffix for path in (folder / "plots").iterdir()} == {".png", ".svg"}
+    assert {path.suffix for path in (folder / "plots").iterdir()} == {".svg"}
 
 
 def test_the_summary_has_the_promised_keys(results: tuple[Path, Result]) -> None:

@@ -153,4 +153,4 @@ def test_a_report_and_plots_are_drawn_of_all_runs(scenario: MakeScenario, tmp_pa
     report = (tmp_path / "report.html").read_text()
     assert "python -m priomon_sim &#39;my scenario.yaml&#39;" in report
     pictures = {path.suffix for path in (tmp_path / "plots").iterdir()}
-    assert pictures == {".png", ".svg"}
+    assert pictures == {".svg"}
