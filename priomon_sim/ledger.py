@@ -51,8 +51,8 @@ class Ledger(Values):
         self.widths: NDArray[np.uint8] = np.zeros((count, self.depth, self.metrics), np.uint8)
         self.levels: NDArray[np.int64] = np.zeros((count, self.depth, self.metrics), np.int64)
         self._flatten()
-        self._waiting: list[tuple[int, int, int, int]] = []  # origin, version, time, number of changes
-        self._changes: list[tuple[int, int, int]] = []  # metric, level, width
+        self._waiting: list[tuple[int, int, int, Sequence[Change]]] = []  # origin, version, time, changes
+        self._one_byte = [64 if metric.signed else 128 for metric in metrics]  # levels from 0 to below this take one byte
         self._may_be_uniform = len(set(self.introduction.tolist())) == 1
         self.uniform: tuple[int, int] | None = None
 
@@ -64,14 +64,12 @@ class Ledger(Values):
                 "simulate a shorter time or a longer sampling interval"
             )
         self.newest[slot] = version
-        self._waiting.append((slot, version, now, len(changes)))
-        size = 0
-        for metric, level in changes:
-            width = 1 if 0 <= level < 64 else level_size(self.declared[metric], level)
-            self._changes.append((metric, level, width))
-            size += width
+        self._waiting.append((slot, version, now, changes))
         if self._may_be_uniform:
-            self._compare(len(changes), size)
+            self._compare(len(changes), sum([self._width_of(metric, level) for metric, level in changes]))
+
+    def _width_of(self, metric: int, level: int) -> int:
+        return 1 if 0 <= level < self._one_byte[metric] else level_size(self.declared[metric], level)
 
     def _compare(self, changes: int, size: int) -> None:
         """See whether this publication is like all before."""
@@ -87,8 +85,9 @@ class Ledger(Values):
         """Bring the tables up to date with the publications."""
         if not self._waiting:
             return
-        waiting, changes = np.array(self._waiting, np.int64), np.array(self._changes, np.int64)
-        self._waiting, self._changes = [], []
+        waiting = np.array([(slot, version, now, len(changes)) for slot, version, now, changes in self._waiting], np.int64)
+        changes = np.array([(m, level, self._width_of(m, level)) for *_, changes in self._waiting for m, level in changes], np.int64)
+        self._waiting = []
         if (deepest := int(waiting[:, 1].max())) >= self.depth:
             more = (0, max(self.depth, deepest + 1 - self.depth))
             self.depth += more[1]

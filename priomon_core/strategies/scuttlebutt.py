@@ -217,6 +217,6 @@ class Scuttlebutt:
 
 
 def _delta_header(introductions: int, news: int, requests: int) -> int:
-    if (introductions | news | requests) < 128:
-        return DELTA_HEADER + 3
-    return DELTA_HEADER + varint_size(introductions) + varint_size(news) + varint_size(requests)
+    """Bytes before the entries of a delta; the counts are below 2^21, and written out because this is asked of every message."""
+    counts = (introductions > 127) + (news > 127) + (requests > 127) + (introductions > 16383) + (news > 16383) + (requests > 16383)
+    return DELTA_HEADER + 3 + counts
