@@ -1,4 +1,4 @@
-"""How fast the simulator is: the exchange benchmark, and its clock alone.
+"""How fast the simulator is: the exchange benchmark, its clock alone, and its store.
 
 In an exchange every node has 16 random neighbours and contacts one of them a second, latency is 10 to 100 ms, and every node publishes
 four metrics in every round, so almost every exchange carries almost every origin. The datagram limit is lifted: a whole digest travels
@@ -9,9 +9,11 @@ machine, says how much the product's nodes cost.
 from __future__ import annotations
 
 import gc
+import re
 import resource
 import time
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,6 +23,8 @@ import simpy
 from priomon_core.config import NO_LIMIT, SECOND, GossipSettings
 from priomon_core.metrics import BUILT_IN
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
+from priomon_results.schema import RunHeader
+from priomon_results.store import Store
 from priomon_sim.clock import Clock
 from priomon_sim.driver import Driver
 from priomon_sim.latency import Uniform
@@ -29,6 +33,17 @@ from priomon_sim.network import Bernoulli, LinkModel, Links
 DEGREE = 16
 LEGS = 3  # messages of a whole exchange
 LATENCY = Uniform(SECOND // 100, SECOND // 10)
+HEADER = RunHeader(
+    mode="sim",
+    scenario="bench",
+    scenario_hash="",
+    seed=1,
+    code_version="",
+    strategy="",
+    nodes=2,
+    parameters={},
+    machine={},
+)
 VALUES = (20.0, 20.0, 200_000.0, 10.0)
 
 
@@ -89,6 +104,37 @@ def clock(nodes: int, seconds: int, loss: float, seed: int = 1) -> dict[str, Any
     idle.run_to(seconds * SECOND)
     wall = time.perf_counter() - began
     return {"wall_seconds": wall, "events": idle.events, "microseconds_per_event": wall / idle.events * 1e6}
+
+
+def store(nodes: int, seconds: int, folder: Path) -> dict[str, Any]:
+    """Store one row per node and second, as runs do in batches and with a commit for each row; `folder` must be empty.
+
+    Bytes are what the process gave to the kernel to write, from /proc/self/io; None where there is no such file.
+    """
+    figures: dict[str, Any] = {"rows": nodes * seconds}
+    for name, batch in (("batched", nodes), ("row_by_row", 1)):
+        before, began = _bytes_written(), time.perf_counter()
+        with Store(folder / f"{name}.db") as target, target.begin(HEADER) as writer:
+            for t in range(seconds):
+                rows = [(float(t), node, t * 1000, t, t * 1000, nodes) for node in range(nodes)]
+                for first in range(0, nodes, batch):
+                    writer.add("node_sample", rows[first : first + batch])
+                    if batch == 1:
+                        writer.flush()
+        after = _bytes_written()
+        figures[name] = {
+            "wall_seconds": time.perf_counter() - began,
+            "commits": writer.commits,
+            "bytes_written": None if before is None or after is None else after - before,
+        }
+    return figures
+
+
+def _bytes_written() -> int | None:
+    try:
+        return int(re.findall(r"^wchar: (\d+)", Path("/proc/self/io").read_text(), re.MULTILINE)[0])
+    except OSError:
+        return None
 
 
 def _driver(nodes: int, loss: float, seed: int) -> Driver:

@@ -253,6 +253,20 @@ def clock(nodes: int, seconds: int, loss: float, as_json: bool) -> None:
     _figures(measure(nodes, seconds, loss), as_json)
 
 
+@bench.command()
+@click.option("--nodes", type=click.IntRange(min=2), default=1000, show_default=True, help="Rows per second.")
+@click.option("--seconds", type=click.IntRange(min=1), default=60, show_default=True, help="Virtual time.")
+@AS_JSON
+def store(nodes: int, seconds: int, as_json: bool) -> None:
+    """Time the store: one row per node and second, in batches as runs do it, and with a commit for each."""
+    from tempfile import TemporaryDirectory
+
+    from priomon_sim.bench import store as measure
+
+    with TemporaryDirectory() as folder:
+        _figures(measure(nodes, seconds, Path(folder)), as_json)
+
+
 def _figures(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(figures))

@@ -81,7 +81,7 @@ def test_all_plots_are_drawn_and_strategies_compared_where_there_are_two(make_ru
     runs = [make_run(scenario="base", strategy="demon").run.id, make_run().run.id]
     with Store(tmp_path / "fake.sqlite", readonly=True) as store:
         paths = draw_all(store, runs, tmp_path / "a" / "b")
-    assert [path.name for path in paths] == [f"{plot.name}.{kind}" for plot in PLOTS for kind in ("png", "svg")]
+    assert [path.name for path in paths] == [f"{plot.name}.{kind}" for plot in PLOTS for kind in ("svg", "png")]
     assert all(path.stat().st_size > 1_000 for path in paths)
 
 

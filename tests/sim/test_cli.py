@@ -111,7 +111,7 @@ def test_plot_and_report_draw_what_is_stored(results: tuple[Path, Result], tmp_p
     folder = results[0]
     pictures = run("plot", folder / "small.db", "-o", tmp_path / "pictures")
     assert sorted(map(Path, pictures.stdout.split())) == sorted((tmp_path / "pictures").iterdir())
-    for again in (tmp_path / "pictures").iterdir():
+    for again in (tmp_path / "pictures").glob("*.svg"):
         assert again.read_bytes() == (folder / "plots" / again.name).read_bytes()
     report = run("report", folder / "small.db", "--run", 1, "-o", tmp_path)
     assert report.stdout.strip() == str(tmp_path / "report.html")
