@@ -25,4 +25,5 @@ def test_bytes_per_node_and_second(row: dict[str, str], tmp_path: Path) -> None:
     driver = build(scenario).driver
     driver.clock.run_to(scenario.duration)
     sent = sum(driver.bytes_sent) / scenario.nodes / (scenario.duration / 1e9)
+    print(f"\n{row['nodes']} nodes: {sent:,.0f} B/s, measured {row['bytes_sent_per_node_per_second']}", end="")
     assert sent == pytest.approx(float(row["bytes_sent_per_node_per_second"]), rel=0.1)

@@ -34,6 +34,7 @@ def mean_rounds(cluster: Cluster, strategy: StrategyFactory, row: dict[str, str]
     """The mean number of rounds and how far it may be from the reference's."""
     nodes, fanout = int(row["n"]), int(row["fanout"])
     found = [rounds(cluster(strategy, nodes, seed, together, fanout=fanout), together) for seed in range(RUNS[nodes])]
+    print(f"\n{strategy.__name__:12} n={nodes:4} fan-out {fanout}: {np.mean(found):.2f} rounds", end="")
     return float(np.mean(found)), REFERENCE_ERROR + 3 * DEVIATION / sqrt(len(found))
 
 

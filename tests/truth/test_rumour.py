@@ -25,6 +25,7 @@ def test_mean_rounds_agree_with_theory(
     means = [mean_rounds(cluster(strategies[style], nodes, seed, together=True, loss=loss)) for seed in range(RUNS[nodes])]
     ours = np.std(means, ddof=1) / sqrt(len(means))
     theirs = float(row[f"{style}_sd"]) / sqrt(FEWEST_REFERENCE_RUNS)
+    print(f"\n{style:8} n={nodes:4} loss={loss:.1f}: {np.mean(means):5.2f} rounds +-{ours:.2f}, reference {row[f'{style}_mean']}", end="")
     assert np.mean(means) == pytest.approx(float(row[f"{style}_mean"]), abs=3 * hypot(ours, theirs))
 
 
