@@ -1,4 +1,4 @@
-"""Writes settings.md: every setting of a scenario and of the protocol, every built-in metric, every verb and option.
+"""Writes settings.md: every setting of a scenario, of the protocol and of an agent, every built-in metric, every verb and option.
 
 python docs/generate_settings.py            write docs/settings.md
 python docs/generate_settings.py --check    exit with 1 if it is stale
@@ -22,6 +22,8 @@ from pydantic.fields import FieldInfo
 from priomon_core.config import GossipSettings
 from priomon_core.metrics import BUILT_IN
 from priomon_node.cli import main as node_cli
+from priomon_node.settings import FILE_ONLY, PREFIX, AgentSettings
+from priomon_node.settings import flags as agent_flags
 from priomon_sim.cli import main as sim_cli
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_settings import Settings, Shorthand, Word
@@ -32,11 +34,12 @@ INTRODUCTION = """\
 # Settings
 
 This page is generated from the code by `python docs/generate_settings.py`; a test fails when it is stale. Do not edit it.
-[simulator.md](simulator.md) explains the settings by example.
+[simulator.md](simulator.md) explains the settings of scenarios by example, [agents.md](agents.md) those of agents.
 
 - [Scenario files](#scenario-files)
 - [The protocol](#the-protocol)
 - [Built-in metrics](#built-in-metrics)
+- [Agents](#agents)
 - [Commands](#commands)
 """
 SCENARIO = """\
@@ -54,7 +57,14 @@ their defaults.
 METRICS = """\
 ## Built-in metrics
 
-A scenario may change them key by key under `metrics`. What each key means is in [MetricSettings](#metricsettings).
+A scenario or an agent's file may change them key by key under `metrics`. What each key means is in [MetricSettings](#metricsettings).
+"""
+AGENTS = """\
+## Agents
+
+Settings of `python -m priomon_node run` (`AgentSettings` in `priomon_node/settings.py`). A flag wins over a variable, and a variable over
+the YAML file that `--config` or `PRIOMON_CONFIG` names; there the key is the name. `python -m priomon_node config` prints what they come
+to. How the file declares `metrics` is in [agents.md](agents.md#metrics-of-your-own).
 """
 COMMANDS = """\
 ## Commands
@@ -67,7 +77,8 @@ NO_DEFAULT = " No default."
 
 def page() -> str:
     """The whole of settings.md."""
-    parts = [INTRODUCTION, SCENARIO, *map(_model, _models(Scenario)), PROTOCOL, _protocol(), METRICS, _metrics(), COMMANDS]
+    parts = [INTRODUCTION, SCENARIO, *map(_model, _models(Scenario)), PROTOCOL, _protocol(), METRICS, _metrics()]
+    parts += [AGENTS, _agents(), COMMANDS]
     for name, group in (("priomon_sim", sim_cli), ("priomon_node", node_cli)):
         parts += _commands(f"python -m {name}", group)
     return "\n".join(part.strip() + "\n" for part in parts)
@@ -240,6 +251,19 @@ def _cell(value: Any) -> str:
     return str(getattr(value, "name", value)).lower() if hasattr(value, "name") else str(value)
 
 
+# Agents
+
+
+def _agents() -> str:
+    written = {option.name: ", ".join(map(_code, [*option.opts, *option.secondary_opts])) for option in agent_flags()}
+    rows = []
+    for setting in fields(AgentSettings):
+        name, documented = setting.name, setting.metadata
+        flag, variable = ("only in a file", "") if name in FILE_ONLY else (written[name], _code(PREFIX + name.upper()))
+        rows.append((_code(name), documented["unit"], documented["default"], flag, variable, documented["reason"]))
+    return _table(("Name", "Unit", "Default", "Flag", "Variable", "Reason"), rows)
+
+
 # Commands
 
 
@@ -268,11 +292,18 @@ def _parameters(command: click.Command) -> str:
     for parameter in command.params:
         names = ", ".join(map(_code, [*parameter.opts, *parameter.secondary_opts]))
         if isinstance(parameter, click.Argument):
-            rows.append((_code((parameter.name or "").upper()), _value(parameter), "required" if parameter.required else ""))
+            meaning = "required" if parameter.required else _variable(parameter).strip()
+            rows.append((_code((parameter.name or "").upper()), _value(parameter), meaning))
         elif isinstance(parameter, click.Option):
             shown = f" Default: `{_shown(parameter)}`." if parameter.show_default else ""
-            rows.append((names, _value(parameter), (parameter.help or "") + shown))
+            rows.append((names, _value(parameter), (parameter.help or "") + shown + _variable(parameter)))
     return _table(("Argument or option", "Value", "Meaning"), rows) if rows else ""
+
+
+def _variable(parameter: click.Parameter) -> str:
+    """The variable that holds a parameter too, unless its help has said so."""
+    told = str(parameter.envvar) in (getattr(parameter, "help", None) or "")
+    return f" Variable: `{parameter.envvar}`." if parameter.envvar and not told else ""
 
 
 def _shown(option: click.Option) -> Any:

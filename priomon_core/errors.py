@@ -14,7 +14,11 @@ class SampleError(PriomonError, ValueError):
 
 
 class WireError(PriomonError, ValueError):
-    """A datagram could not be read; it was dropped and no state changed."""
+    """A datagram could not be read; it was dropped and no state changed. `cause` is a word to count it by."""
+
+    def __init__(self, explanation: str, cause: str = "malformed") -> None:
+        super().__init__(explanation)
+        self.cause = cause
 
 
 class VersionOverflowError(PriomonError, OverflowError):

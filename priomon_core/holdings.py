@@ -54,6 +54,10 @@ class Holdings(Values):
         """The highest generation of a name that is known."""
         return self._generations.get(name)
 
+    def identities(self) -> list[Identity]:
+        """All origins that were introduced, in the order of their keys."""
+        return [identity for identity in self._identities if identity is not None]
+
     def insert(self, key: int) -> int:
         """Make room for an origin of which only the key is known; returns its slot."""
         slot = bisect_left(self.keys, key)

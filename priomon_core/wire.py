@@ -27,6 +27,7 @@ from priomon_core.identity import KEY_BYTES, Address, Identity
 from priomon_core.metrics import Metric
 
 FORMAT = 1
+SEALED = 0xE1  # the first byte of a datagram that is encrypted, which no plain one has
 HEADER = 1 + 2 + KEY_BYTES
 DIGEST_HEADER = HEADER + 1
 DELTA_HEADER = HEADER + KEY_BYTES
@@ -183,10 +184,12 @@ class Codec:
         """The frame in a datagram's payload. Raises `WireError` and nothing else."""
         reader = _Reader(data)
         first = reader.byte("format")
+        if first == SEALED:
+            raise WireError("the datagram is encrypted, and this node has no key; give it the cluster's", "sealed")
         if first >> 4 != FORMAT:
-            raise WireError(f"expected wire format {FORMAT}, found {first >> 4}; do all nodes run the same release?")
+            raise WireError(f"expected wire format {FORMAT}, found {first >> 4}; do all nodes run the same release?", "other release")
         if (tag := reader.integer(2, "cluster tag")) != self._tag:
-            raise WireError(f"expected cluster tag {self._tag:04x}, found {tag:04x}: another cluster, or other metric declarations")
+            raise WireError(f"expected cluster tag {self._tag:04x}, found {tag:04x}: another cluster, or other metric declarations", "other cluster")
         sender = reader.integer(KEY_BYTES, "sender")
         match first & 15:
             case 1:

@@ -14,6 +14,10 @@ import click
 
 from priomon_core.config import SECOND
 from priomon_core.errors import PriomonError
+from priomon_node.cli_ask import healthcheck, leave, members, state, status, watch
+from priomon_node.cli_config import config
+from priomon_node.cli_keys import keygen, keys
+from priomon_node.cli_run import run
 
 if TYPE_CHECKING:
     from priomon_node.recorder import Recording
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Run PrioMon on this machine."""
+
+
+for _verb in (run, config, keygen, keys, members, state, watch, status, leave, healthcheck):
+    main.add_command(_verb)
 
 
 @main.command(

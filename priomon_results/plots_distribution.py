@@ -64,7 +64,7 @@ def distribution(run: RunRows, measure: Measure) -> Figure:
         legend_above(axes)
     else:
         axes.set_xlabel(f"{measure} (s)")
-    _share_axis(axes, min(lowest))
+    share_axis(axes, min(lowest))
     return figure
 
 
@@ -121,7 +121,7 @@ def _errors_in_units(title: str, run: RunRows, chosen: Rows, names: list[str]) -
     for index, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
         lowest = _exceeding(axes, chosen, name, PALETTE[index % len(PALETTE)])
         axes.set_xlabel(f"error of {name} ({unit_of(run.run, name)})")
-        _share_axis(axes, lowest)
+        share_axis(axes, lowest)
         values, shares = (np.asarray(data) for data in axes.lines[0].get_data())
         median = values[shares <= 0.5].min()
         if median > 0 and values.max() > WIDE_TAIL * median:
@@ -150,7 +150,7 @@ def _exceeding(axes: Axes, rows: Rows, metric: str, colour: str, label: str = ""
     return float(shares[shares > 0].min())
 
 
-def _share_axis(axes: Axes, lowest: float) -> None:
+def share_axis(axes: Axes, lowest: float) -> None:
     """A log axis of shares from 100 % down to what the curves need, with the median and the 99th percentile marked."""
     axes.set_yscale("log")
     axes.yaxis.set_minor_locator(NullLocator())

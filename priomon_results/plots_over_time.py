@@ -73,7 +73,7 @@ def traffic(runs: Sequence[RunRows]) -> Figure:
         _node_range(axes, runs[0])
     last, means = 0.0, []
     for index, (label, members) in enumerate(groups.items()):
-        curves = [_rate(run) for run in members]
+        curves = [rate(run) for run in members]
         _band(axes, curves, f"{label}: mean of the nodes", PALETTE[index % len(PALETTE)])
         last = max(last, *(float(times[-1]) for times, _ in curves))
         means.append(float(np.mean([np.mean(rate) for _, rate in curves])))
@@ -142,7 +142,7 @@ def _converged(members: Sequence[RunRows]) -> float | None:
     return float(np.median(known)) if len(known) == len(times) else None
 
 
-def _rate(run: RunRows) -> tuple[Floats, Floats]:
+def rate(run: RunRows) -> tuple[Floats, Floats]:
     """Bytes per node and second (mean of the nodes) between samples, at the end of each interval."""
     sample = run.rows("sample")
     return sample["t"][1:], np.diff(sample["bytes_sent"]) / np.diff(sample["t"]) / run.run.nodes

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from priomon_core.errors import PriomonError
+from priomon_sim.cli_compare import compare
 
 if TYPE_CHECKING:
     from priomon_sim.scenario import Scenario
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 EXIT_CODES = {  # by name, so that no module is imported for an error that did not happen
+    "CompareError": USAGE,
     "ScenarioError": USAGE,
     "SettingError": USAGE,
     "TopologyError": USAGE,
@@ -211,6 +213,9 @@ def export(database: Path, table: str, number: int | None, form: Any, output: st
         rows = write(store, store.run(number).id, table, form, output)
     if output != "-":
         click.echo(f"{rows} rows in {output}", err=True)
+
+
+main.add_command(compare)
 
 
 @main.command()

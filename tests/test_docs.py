@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import click
@@ -19,6 +19,11 @@ import pytest
 from click.testing import CliRunner
 
 from priomon_node.cli import main as node_cli
+from priomon_node.events import EventSource
+from priomon_node.http_api import create_app
+from priomon_node.metric_settings import KEYS
+from priomon_node.settings import FILE_ONLY, READERS, load
+from priomon_node.settings_file import SettingsError
 from priomon_sim.cli import main as sim_cli
 from priomon_sim.scenario import schema
 
@@ -77,6 +82,33 @@ def test_every_setting_of_a_scenario_is_in_the_reference(generator: ModuleType) 
     names = {name for part in [described, *described["$defs"].values()] for name in part.get("properties", {})}
     assert "fanout" in names
     assert {name for name in names if f"\n| `{name}` |" not in page} == set()
+
+
+def test_every_setting_of_an_agent_is_in_the_reference(generator: ModuleType) -> None:
+    section = generator.page().partition("\n## Agents\n")[2].partition("\n## ")[0]
+    options = {parameter.name: parameter.opts[0] for parameter in node_cli.commands["run"].params}
+    for name in READERS:
+        (row,) = [line for line in section.splitlines() if line.startswith(f"| `{name}` |")]
+        if name in FILE_ONLY:
+            assert "only in a file" in row
+            continue
+        assert f"| `{options[name]}`" in row
+        (variable,) = re.findall(r"`(PRIOMON_\w+)` \|", row)
+        try:
+            told = load({}, {variable: "::"})[1][name]
+        except SettingsError as error:
+            told = str(error)
+        assert f"environment {variable}" in told
+        assert "there is no setting" not in told
+
+
+def test_every_path_and_every_key_of_a_metric_is_told_to_those_who_run_agents() -> None:
+    page = (ROOT / "docs/agents.md").read_text("utf-8")
+    agent: Any = SimpleNamespace(metrics=())
+    paths = {getattr(route, "path", "").replace(":path", "") for route in create_app(agent, None, EventSource(), lambda: None).routes}
+    assert "/v1/state" in paths
+    assert {path for path in paths if not re.search(rf"^\| `(GET|POST) {re.escape(path)}` \|", page, re.MULTILINE)} == set()
+    assert {key for key in KEYS if f"`{key}`" not in page} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

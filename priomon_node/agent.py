@@ -1,0 +1,171 @@
+"""Moves one GossipNode in real time: a UDP socket, the machine's monotonic clock, and a sampler.
+
+The driver decides nothing that the protocol should. It opens and decodes datagrams and hands them over, wakes the node when its
+deadline has come, samples when a sample is due, and sends what is in the outbox. One timer serves both deadlines. Whatever a socket or
+a peer does wrong is counted by cause and survived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any, cast
+
+from priomon_core.config import SECOND, GossipSettings
+from priomon_core.errors import SampleError, WireError
+from priomon_core.frames import from_frame, to_frame
+from priomon_core.holdings import AgentReplica
+from priomon_core.identity import Address, Identity
+from priomon_core.metrics import Metric
+from priomon_core.node import GossipNode
+from priomon_core.priority import Publisher
+from priomon_core.strategies.scuttlebutt import Scuttlebutt
+from priomon_core.wire import Codec
+from priomon_node.peers import Peers
+from priomon_node.view import endpoint
+
+if TYPE_CHECKING:
+    from priomon_node.seal import Seal
+
+Report = Callable[..., None]  # (kind, **fields): what happened, for the log and for those who watch
+
+
+class Agent(asyncio.DatagramProtocol):
+    """One node on a real network; a protocol for `loop.create_datagram_endpoint`.
+
+    `sample` reads the metrics in their declared order (NaN where there is none). `counters` counts what was sent, received and dropped:
+    keys that begin with `dropped_` name the cause. All times are ns of `clock`, which must never run backwards.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        metrics: Sequence[Metric],
+        settings: GossipSettings,
+        cluster: str,
+        book: Peers,
+        sample: Callable[[int], Sequence[float]],
+        sample_every: int,
+        seal: Seal | None,
+        report: Report,
+        random: Random,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.identity = identity
+        self.metrics = tuple(metrics)
+        self.cluster = cluster
+        self.book = book
+        self.counters: Counter[str] = Counter()
+        self.replica = AgentReplica(identity, metrics)
+        self.now_ns = clock
+        self.started_ns = clock()
+        self._codec = Codec(cluster, metrics)
+        self._seal = seal
+        self._sample = sample
+        self._sample_every = sample_every
+        self._sample_at = self.started_ns
+        self._report = report
+        self._transport: asyncio.DatagramTransport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        phase = int(random.random() * settings.period)
+        publisher = Publisher(metrics, random.random())
+        self.node = GossipNode(
+            self.replica, Scuttlebutt(self.replica, settings), publisher, book.list, settings, random, self.started_ns + phase
+        )
+
+    @property
+    def peers(self) -> list[Address]:
+        """The addresses that rounds choose from."""
+        return self.book.list
+
+    @property
+    def publisher(self) -> Publisher:
+        """The node's filter, with its counts."""
+        return self.node.publisher
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to sample and to gossip."""
+        self._transport = cast(asyncio.DatagramTransport, transport)
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Rest; nothing is sent any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._transport = None
+
+    def error_received(self, exc: Exception) -> None:
+        """A peer's machine answered that nobody listens there; it may do so later."""
+        self.counters["socket_errors"] += 1
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        """Take a datagram: open, decode, hand over, and send what the node has to say to it."""
+        self.counters["datagrams_received"] += 1
+        self.counters["bytes_received"] += len(data)
+        try:
+            payload = data if self._seal is None else self._seal.open(data)
+            frame = self._codec.decode(payload)
+        except WireError as error:
+            self.counters[f"dropped_{error.cause.replace(' ', '_')}"] += 1
+            self._report("datagram dropped", cause=error.cause, source=endpoint(Address(*addr[:2])), reason=str(error))
+            return
+        now = self.now_ns()
+        known = self.replica.roster
+        self.node.receive(from_frame(frame, self.replica, len(payload)), Address(*addr[:2]), now)
+        if self.replica.roster != known:
+            self._meet()
+        self._flush(now)
+
+    def _meet(self) -> None:
+        """Take note of origins that came or went."""
+        others = [identity for identity in self.replica.holdings.identities() if identity.key != self.identity.key]
+        for identity in others:
+            if identity.name == self.identity.name:
+                self._report("another node has this node's name", name=identity.name, address=endpoint(identity.address))
+        self.book.know(identity.address for identity in others)
+        self.node.peers = self.book.list
+        self._report("members changed", known=len(others) + 1)
+
+    def refresh_peers(self) -> None:
+        """Use the peers' new list, after their seeds were looked up."""
+        self.node.peers = self.book.list
+
+    def _wake(self) -> None:
+        now = self.now_ns()
+        if now >= self._sample_at:
+            self._take_sample(now)
+        self.node.wake(now)
+        self._flush(now)
+        due = min(self.node.deadline, self._sample_at)
+        self._timer = asyncio.get_running_loop().call_later(max(0, due - self.now_ns()) / SECOND, self._wake)
+
+    def _take_sample(self, now: int) -> None:
+        self._sample_at += self._sample_every
+        if self._sample_at <= now:  # the machine slept, or was suspended: no use to catch up with the past
+            self._sample_at = now + self._sample_every
+        try:
+            self.node.sample(self._sample(now), now)
+            self.counters["samples"] += 1
+        except (OSError, SampleError) as error:
+            self.counters["samples_failed"] += 1
+            self._report("sample failed", reason=str(error))
+
+    def _flush(self, now: int) -> None:
+        """Send what the node has in its outbox."""
+        outbox = self.node.outbox
+        for peer, message in outbox:
+            payload = self._codec.encode(to_frame(message, self.replica, now))
+            data = payload if self._seal is None else self._seal.close(payload)
+            try:
+                if self._transport is not None:
+                    self._transport.sendto(data, tuple(peer))
+            except OSError as error:
+                self.counters["socket_errors"] += 1
+                self._report("send failed", peer=endpoint(peer), reason=str(error))
+                continue
+            self.counters["datagrams_sent"] += 1
+            self.counters["bytes_sent"] += len(data)
+        outbox.clear()

@@ -1,0 +1,134 @@
+"""The verb `compare`: two groups of runs in overlaid pictures and in a table with tolerances."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from priomon_results.compare import Group, Quartiles, Row
+    from priomon_results.store import Store
+
+OUTSIDE = 1  # exit code
+
+
+@click.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path), required=False)
+@click.option("--run", "numbers", type=int, multiple=True, help="Id of a run of the only store; repeated: compare no others.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the pictures. [default: compare beside the first store]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of a table.")
+@click.pass_context
+def compare(context: click.Context, first: Path, second: Path | None, numbers: tuple[int, ...], output: Path | None, as_json: bool) -> None:
+    """Compare the runs of two groups, in one store or with those of a SECOND one.
+
+    In one store, live runs are compared with simulated ones of the same scenario if it has both, else the two scenarios or code
+    versions that were run last. Of two stores, each gives the scenario that was run last. A group is all complete runs that differ
+    in the seed alone.
+
+    \b
+    python -m priomon_sim compare results/loss20/loss20.db
+    python -m priomon_sim compare results/before/quick.db results/after/quick.db --json
+
+    Exit codes: 0 all measures inside their tolerances, 1 one is outside, 2 there is nothing that can be compared.
+    """
+    from priomon_results.compare import check_comparable, chosen_groups, compare, labels, latest_group, two_groups
+    from priomon_results.plots_compare import draw_comparison
+    from priomon_results.store import Store
+
+    if second is not None and numbers:
+        raise click.UsageError("--run chooses runs of one store; with two stores leave it out")
+    if second is not None and second.resolve() == first.resolve():
+        raise click.UsageError(f"{second}: both stores are the same; give it once to compare the runs in it")
+    with ExitStack() as opened:
+        stores = [opened.enter_context(Store(path, readonly=True)) for path in (first, second) if path is not None]
+        if len(stores) == 2:
+            a, b = (latest_group(store.runs(), str(store.path)) for store in stores)
+        elif numbers:
+            a, b = chosen_groups([stores[0].run(number) for number in numbers], str(first))
+        else:
+            a, b = two_groups(stores[0].runs(), str(first))
+        check_comparable(a, b)
+        names = labels(a, b, (str(first), str(second or first)))
+        rows = compare([run.summary for run in a], [run.summary for run in b])
+        groups = {
+            name: [store.load(run.id) for run in group] for name, store, group in zip(names, (stores[0], stores[-1]), (a, b), strict=True)
+        }
+        pictures = draw_comparison(groups, output or first.parent / "compare")
+    if as_json:
+        sides = [_side(name, store, group) for name, store, group in zip(names, (stores[0], stores[-1]), (a, b), strict=True)]
+        document = {"a": sides[0], "b": sides[1], "rows": [_plain(row) for row in rows], "inside": _all_inside(rows)}
+        click.echo(json.dumps(document | {"pictures": [str(path) for path in pictures]}, allow_nan=False))
+    else:
+        _print(rows, names, (a, b))
+        click.echo(f"pictures: {pictures[0].parent}")
+    context.exit(0 if _all_inside(rows) else OUTSIDE)
+
+
+def _all_inside(rows: Sequence[Row]) -> bool:
+    return all(row.inside is not False for row in rows)
+
+
+def _print(rows: Sequence[Row], names: tuple[str, str], groups: tuple[Group, Group]) -> None:
+    """A table of all rows; quartiles are shown for groups of more than one run."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from priomon_sim.tables import WIDTH
+
+    table = Table(title=f"{groups[0][0].nodes:,} nodes, {groups[0][0].virtual_seconds:g} s", title_justify="left")
+    table.add_column("measure", no_wrap=True)
+    for name, group in zip(names, groups, strict=True):
+        heading = name if len(group) == 1 else f"{name}\nmedian of {len(group)} runs [quartiles]"
+        table.add_column(escape(heading), justify="right")
+    for name in ("difference", "tolerance"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in rows:
+        cells = [_cell(side, len(group) > 1) for side, group in zip((row.a, row.b), groups, strict=True)]
+        difference = "-" if row.difference is None else f"{row.difference * 100:+.1f} %"
+        verdict = "" if row.inside is None else "inside" if row.inside else "OUTSIDE"
+        unit = f" ({row.measure.unit})" if row.measure.unit else ""
+        table.add_row(row.measure.name + unit, *map(escape, cells), difference, str(row.measure.tolerance or ""), verdict)
+    console = Console()
+    Console(width=None if console.is_terminal else WIDTH).print(table)
+    outside = ", ".join(row.measure.name for row in rows if row.inside is False)
+    click.echo(f"outside: {outside}" if outside else "all measures with a tolerance are inside it")
+
+
+def _cell(side: Quartiles, several: bool) -> str:
+    return _number(side.median) + (f" [{_number(side.low)} {_number(side.high)}]" if several and side.low != side.high else "")
+
+
+def _number(value: float) -> str:
+    return "never" if math.isinf(value) else f"{float(f'{value:.3g}'):,.12g}"
+
+
+def _side(name: str, store: Store, group: Group) -> dict[str, Any]:
+    run = group[0]
+    described = {key: getattr(run, key) for key in ("scenario", "scenario_hash", "mode", "strategy", "code_version", "nodes")}
+    return {"label": name, "database": str(store.path), **described, "runs": [each.id for each in group]}
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    """A row for JSON, which knows no infinity: null stands for what never happened."""
+    sides = {
+        key: {name: None if math.isinf(getattr(side, name)) else getattr(side, name) for name in ("low", "median", "high")}
+        for key, side in (("a", row.a), ("b", row.b))
+    }
+    tolerance = row.measure.tolerance
+    return {
+        "measure": row.measure.name,
+        "unit": row.measure.unit,
+        **sides,
+        "difference": row.difference,
+        "tolerance": None if tolerance is None else {"limit": tolerance.limit, "unit": tolerance.unit},
+        "inside": row.inside,
+    }

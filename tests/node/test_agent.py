@@ -1,0 +1,244 @@
+"""Agents on real sockets of this machine: they find each other, hold each other's values, and survive what the network brings."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Any
+
+import pytest
+
+from priomon_core.config import SECOND, GossipSettings
+from priomon_core.identity import Address, Identity
+from priomon_core.metrics import BUILT_IN
+from priomon_node.agent import Agent
+from priomon_node.keys import Key, Keyring
+from priomon_node.peers import Peers
+from priomon_node.seal import Seal
+
+PERIOD = SECOND // 50
+PATIENCE = 20.0  # seconds until a test that waits for something gives up; it goes on as soon as that has happened
+
+Sealing = Callable[[int], Seal | None]
+
+
+class Watched(Agent):
+    """An agent that tells `happened` of every datagram."""
+
+    happened: asyncio.Event
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        super().datagram_received(data, addr)
+        self.happened.set()
+
+
+async def as_it_is(seed: Address) -> Sequence[Address]:
+    """Resolves what is an address already."""
+    return [seed]
+
+
+class Cluster:
+    """Agents in one event loop; the first one is the seed of all others."""
+
+    def __init__(self, sealing: Sealing) -> None:
+        self.agents: list[Watched] = []
+        self.happened = asyncio.Event()
+        self.reports: list[tuple[str, dict[str, Any]]] = []
+        self._sealing = sealing
+        self._transports: list[asyncio.BaseTransport] = []
+
+    async def start(
+        self, name: str, generation: int = 1, host: str = "127.0.0.1", values: Sequence[float] = (12.0, 40.0, 2e5, 70.0)
+    ) -> Watched:
+        """Start an agent on a free port."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_DGRAM)
+        bound.bind((host, 0))
+        address = Address(*bound.getsockname()[:2])
+        peers = Peers([address], [agent.identity.address for agent in self.agents[:1]])
+        await peers.resolve(as_it_is)
+        agent = Watched(
+            Identity(name, generation, address),
+            BUILT_IN,
+            GossipSettings(period=PERIOD),
+            "test",
+            peers,
+            lambda _: values,
+            PERIOD,
+            self._sealing(len(self.agents)),
+            lambda kind, **fields: self.reports.append((kind, fields)),
+            Random(name),
+        )
+        agent.happened = self.happened
+        self.agents.append(agent)
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: agent, sock=bound)
+        self._transports.append(transport)
+        return agent
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until `true` says so; it is asked after every datagram."""
+        async with asyncio.timeout(PATIENCE):
+            while not true():
+                self.happened.clear()
+                await self.happened.wait()
+
+    def stop(self, agent: Watched) -> None:
+        """End an agent at once, without a word to the others."""
+        self._transports[self.agents.index(agent)].close()
+
+    def close(self) -> None:
+        for transport in self._transports:
+            transport.close()
+
+
+def held(agent: Agent, name: str) -> dict[str, float] | None:
+    """The values that an agent holds of a node, None before it holds any."""
+    holdings = agent.replica.holdings
+    identity = holdings.current(name)
+    slot = None if identity is None else holdings.find(identity.key)
+    if slot is None or not agent.replica.versions[slot]:
+        return None
+    levels = dict(holdings.changes(slot, 0, agent.replica.versions[slot]))
+    return {metric.name: round(metric.value(levels[index]), 6) for index, metric in enumerate(BUILT_IN) if index in levels}
+
+
+def knows_all(agent: Agent, names: Sequence[str]) -> bool:
+    return all(held(agent, name) is not None for name in names)
+
+
+@asynccontextmanager
+async def cluster(sealing: Sealing) -> AsyncIterator[Cluster]:
+    agents = Cluster(sealing)
+    try:
+        yield agents
+    finally:
+        agents.close()
+
+
+def run(story: Callable[[Cluster], Awaitable[None]], sealing: Sealing = lambda _: None) -> None:
+    async def told() -> None:
+        async with cluster(sealing) as agents:
+            await story(agents)
+
+    asyncio.run(told())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_agents_find_each_other_through_one_seed(host: str) -> None:
+    async def story(cluster: Cluster) -> None:
+        names = [f"node{i}" for i in range(6)]
+        for index, name in enumerate(names):
+            await cluster.start(name, host=host, values=(float(10 * index), 40.0, 2e5, 70.0))
+        await cluster.until(lambda: all(knows_all(agent, names) for agent in cluster.agents))
+        for agent in cluster.agents:
+            assert [held(agent, name)["cpu"] for name in names] == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]  # type: ignore[index]
+            assert sorted(agent.book.list) == sorted(other.identity.address for other in cluster.agents if other is not agent)
+
+    run(story)
+
+
+def test_a_restarted_agent_is_a_new_generation_at_a_new_address() -> None:
+    async def story(cluster: Cluster) -> None:
+        names = ["seed", "other", "moved"]
+        for name in names:
+            await cluster.start(name)
+        await cluster.until(lambda: all(knows_all(agent, names) for agent in cluster.agents))
+        old = cluster.agents[2]
+        cluster.stop(old)
+        new = await cluster.start("moved", generation=2, values=(99.0, 1.0, 0.0, 1.0))
+        rest = [cluster.agents[0], cluster.agents[1], new]
+        await cluster.until(lambda: all((held(agent, "moved") or {}).get("cpu") == 99.0 and knows_all(agent, names) for agent in rest))
+        for agent in rest:
+            assert old.identity not in agent.replica.holdings.identities()
+        assert new.identity.address in cluster.agents[0].book.list
+        assert old.identity.address not in cluster.agents[0].book.list
+
+    run(story)
+
+
+def test_what_is_no_datagram_of_ours_is_counted_and_survived() -> None:
+    async def story(cluster: Cluster) -> None:
+        agent, other = await cluster.start("a"), await cluster.start("b")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for garbage in (b"", b"\x11", b"\x11" + b"x" * 2000, b"\x21" * 50, b"\xe1" * 50):
+                stranger.sendto(garbage, agent.identity.address)
+            await cluster.until(lambda: sum(count for name, count in agent.counters.items() if name.startswith("dropped")) == 5)
+            causes = {"malformed": 2, "other cluster": 1, "other release": 1, "sealed": 1}
+            assert {f"dropped_{cause.replace(' ', '_')}": count for cause, count in causes.items()}.items() <= agent.counters.items()
+        await cluster.until(lambda: knows_all(agent, ["a", "b"]) and knows_all(other, ["a", "b"]))
+        sources = {fields["source"] for kind, fields in cluster.reports if kind == "datagram dropped"}
+        assert sources == {f"127.0.0.1:{stranger_port(cluster)}"}
+
+    def stranger_port(cluster: Cluster) -> int:
+        (port,) = {fields["source"].rpartition(":")[2] for kind, fields in cluster.reports if kind == "datagram dropped"}
+        return int(port)
+
+    run(story)
+
+
+def test_two_nodes_of_one_name_are_told_apart() -> None:
+    async def story(cluster: Cluster) -> None:
+        older, newer = await cluster.start("twin", generation=1), await cluster.start("twin", generation=2)
+        await cluster.until(lambda: any(kind == "another node has this node's name" for kind, _ in cluster.reports))
+        (_, fields), *_ = [report for report in cluster.reports if report[0] == "another node has this node's name"]
+        assert fields == {"name": "twin", "address": f"{newer.identity.address.host}:{newer.identity.address.port}"}
+        assert older.identity in older.replica.holdings.identities()
+
+    run(story)
+
+
+def test_a_sample_that_fails_is_told_and_the_agent_goes_on() -> None:
+    async def story(cluster: Cluster) -> None:
+        healthy = await cluster.start("healthy")
+        broken = await cluster.start("broken", values=(-1.0, 40.0, 2e5, 70.0))
+        await cluster.until(lambda: knows_all(broken, ["healthy"]) and broken.counters["samples_failed"] > 2)
+        assert held(healthy, "broken") is None
+        assert (
+            "sample failed",
+            {"reason": "metric 'cpu': -1.0 % is below 0; declare it with `signed: true` to publish it"},
+        ) in cluster.reports
+
+    run(story)
+
+
+def ring(*seeds: int) -> Keyring:
+    return Keyring(tuple(Key(bytes([seed]) * 32) for seed in seeds))
+
+
+def sealed(*rings: Keyring) -> Sealing:
+    """Agent i seals with the i-th ring, the last one serves all others."""
+    return lambda index: Seal(rings[min(index, len(rings) - 1)], "test", index.to_bytes(8, "big"))
+
+
+def test_agents_with_keys_understand_each_other_also_while_keys_are_rotated() -> None:
+    async def story(cluster: Cluster) -> None:
+        for name in "abc":
+            await cluster.start(name)
+        await cluster.until(lambda: all(knows_all(agent, "abc") for agent in cluster.agents))
+        assert not any(cause.startswith("dropped") for agent in cluster.agents for cause in agent.counters)
+
+    run(story, sealed(ring(1, 2), ring(2, 1), ring(2, 1)))
+
+
+def test_an_agent_with_another_key_is_not_heard() -> None:
+    async def story(cluster: Cluster) -> None:
+        for name in "abc":
+            await cluster.start(name)
+        ours, stranger, other = cluster.agents
+        await cluster.until(lambda: knows_all(ours, "ac") and knows_all(other, "ac") and ours.counters["dropped_unknown_key"] > 3)
+        assert held(ours, "b") is None
+        assert held(stranger, "a") is None
+
+    run(story, sealed(ring(1), ring(9), ring(1)))
+
+
+def test_an_agent_without_a_key_is_not_heard() -> None:
+    async def story(cluster: Cluster) -> None:
+        ours, _ = await cluster.start("ours"), await cluster.start("plain")
+        await cluster.until(lambda: ours.counters["dropped_plain"] > 3)
+        assert held(ours, "plain") is None
+
+    run(story, lambda index: None if index else Seal(ring(1), "test", bytes(8)))
