@@ -189,7 +189,8 @@ class Codec:
         if first >> 4 != FORMAT:
             raise WireError(f"expected wire format {FORMAT}, found {first >> 4}; do all nodes run the same release?", "other release")
         if (tag := reader.integer(2, "cluster tag")) != self._tag:
-            raise WireError(f"expected cluster tag {self._tag:04x}, found {tag:04x}: another cluster, or other metric declarations", "other cluster")
+            found = f"expected cluster tag {self._tag:04x}, found {tag:04x}"
+            raise WireError(f"{found}: another cluster, or other metric declarations", "other cluster")
         sender = reader.integer(KEY_BYTES, "sender")
         match first & 15:
             case 1:

@@ -15,7 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 from priomon_core.config import SECOND, GossipSettings
-from priomon_core.errors import SampleError, WireError
+from priomon_core.errors import PriomonError, WireError
 from priomon_core.frames import from_frame, to_frame
 from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
@@ -135,12 +135,14 @@ class Agent(asyncio.DatagramProtocol):
 
     def _wake(self) -> None:
         now = self.now_ns()
-        if now >= self._sample_at:
-            self._take_sample(now)
-        self.node.wake(now)
-        self._flush(now)
-        due = min(self.node.deadline, self._sample_at)
-        self._timer = asyncio.get_running_loop().call_later(max(0, due - self.now_ns()) / SECOND, self._wake)
+        try:
+            if now >= self._sample_at:
+                self._take_sample(now)
+            self.node.wake(now)
+            self._flush(now)
+        finally:  # whatever goes wrong in one round, there is a next
+            due = min(self.node.deadline, self._sample_at)
+            self._timer = asyncio.get_running_loop().call_later(max(0, due - self.now_ns()) / SECOND, self._wake)
 
     def _take_sample(self, now: int) -> None:
         self._sample_at += self._sample_every
@@ -149,7 +151,7 @@ class Agent(asyncio.DatagramProtocol):
         try:
             self.node.sample(self._sample(now), now)
             self.counters["samples"] += 1
-        except (OSError, SampleError) as error:
+        except (OSError, PriomonError) as error:
             self.counters["samples_failed"] += 1
             self._report("sample failed", reason=str(error))
 
