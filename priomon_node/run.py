@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 from random import SystemRandom
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from priomon_core.errors import PriomonError
@@ -178,9 +179,36 @@ async def _resolve(address: Address, what: str) -> list[Address]:
 
 
 async def lookup(address: Address) -> Sequence[Address]:
-    """All addresses that a host name stands for. Raises `OSError`."""
-    found = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
-    return list(dict.fromkeys(Address(*sockaddr[:2]) for *_, sockaddr in found))
+    """All addresses that a host name stands for. Raises `OSError`.
+
+    It has a thread of its own, which ends with the process: the event loop's threads would hold up the end of an agent for as long as a
+    name server keeps silent.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[Address]] = loop.create_future()
+
+    def settle(found: list[Address] | None, error: OSError | None) -> None:
+        if answer.done():
+            return
+        if found is None:
+            answer.set_exception(error or OSError("no answer"))
+        else:
+            answer.set_result(found)
+
+    def ask() -> None:
+        found, failure = None, None
+        try:
+            entries = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
+            found = list(dict.fromkeys(Address(str(sockaddr[0]), int(sockaddr[1])) for *_, sockaddr in entries))
+        except OSError as error:
+            failure = error
+        except UnicodeError:
+            failure = OSError(f"{address.host!r} cannot be a host name")
+        with suppress(RuntimeError):  # the loop may have ended meanwhile
+            loop.call_soon_threadsafe(settle, found, failure)
+
+    Thread(target=ask, daemon=True).start()
+    return await answer
 
 
 async def _look_up(agent: Agent, log: Log) -> None:
@@ -211,5 +239,6 @@ async def _serve(settings: AgentSettings, agent: Agent, stop: asyncio.Event, log
     events = EventSource()
     log.listeners.append(events.publish)
     token = None if settings.http_token_file is None else read_token(settings.http_token_file)
-    await serve(create_app(agent, token, events, stop.set), *settings.http, stop)
+    app = create_app(agent, token, events, stop.set)
+    await serve(app, *settings.http, stop, lambda bound: log.info("serving HTTP", address=show(bound)))
     stop.set()

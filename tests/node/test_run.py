@@ -192,10 +192,11 @@ def test_a_port_in_use_is_said_and_ends_with_1(start: Start, kind: int, flag: st
     assert "Traceback" not in agent.log
 
 
-def test_a_seed_that_does_not_resolve_is_no_reason_to_stop(start: Start) -> None:
+@pytest.mark.parametrize("seed", ["nowhere.invalid:7946", "no..name:7946"])
+def test_a_seed_that_does_not_resolve_is_no_reason_to_stop(start: Start, seed: str) -> None:
     # .invalid never resolves (RFC 6761); the options keep a machine without a name server from thinking for long.
-    agent = start("alone", "--seeds", "nowhere.invalid:7946", environment={"RES_OPTIONS": "timeout:1 attempts:1"})
-    until(lambda: "warning priomon_node: seed does not resolve seed=nowhere.invalid:7946" in agent.log)
+    agent = start("alone", "--seeds", seed, environment={"RES_OPTIONS": "timeout:1 attempts:1"})
+    until(lambda: f"warning priomon_node: seed does not resolve seed={seed}" in agent.log)
     assert agent.complete("alone")["alone"]["self"]
     assert agent.end() == 0
 
