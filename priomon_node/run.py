@@ -59,8 +59,11 @@ async def run(settings: AgentSettings, environment: Mapping[str, str], log: Log)
                 await stop.wait()
                 for task in company:
                     task.cancel()
-        except* PriomonError as group:
-            raise group.exceptions[0] from None
+        except ExceptionGroup as group:
+            ours, others = group.split(PriomonError)
+            if ours is None or others is not None:
+                raise
+            raise ours.exceptions[0] from None
         finally:
             transport.close()
             with suppress(PeersError):

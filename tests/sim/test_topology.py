@@ -101,7 +101,7 @@ def test_geometric_nodes_are_linked_exactly_within_the_radius() -> None:
         ("gird", 9, {}, "did you mean 'grid'"),
         ("ring", 1, {}, "at least two nodes, got 1"),
         ("ring", 9, {"degree": 3}, "unexpected keyword argument 'degree'"),
-        ("random-regular", 9, {}, "missing a required argument: 'degree'"),
+        ("random-regular", 9, {}, "missing a required (keyword-only )?argument: 'degree'"),
         ("random-regular", 9, {"degree": 3}, "half a link too many"),
         ("random-regular", 4, {"degree": 4}, "needs more than 4 nodes"),
         ("watts-strogatz", 9, {"degree": 3, "rewire": 0.1}, "must be even"),
