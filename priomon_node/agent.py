@@ -19,6 +19,7 @@ from priomon_core.errors import PriomonError, WireError
 from priomon_core.frames import from_frame, to_frame
 from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
+from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import Metric
 from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
@@ -159,7 +160,8 @@ class Agent(asyncio.DatagramProtocol):
         """Send what the node has in its outbox."""
         outbox = self.node.outbox
         for peer, message in outbox:
-            payload = self._codec.encode(to_frame(message, self.replica, now))
+            said = cast(Digest | Delta, message)  # scuttlebutt says nothing else
+            payload = self._codec.encode(to_frame(said, self.replica, now))
             data = payload if self._seal is None else self._seal.close(payload)
             try:
                 if self._transport is not None:

@@ -18,6 +18,7 @@ from priomon_core.config import SECOND, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN, Metric
+from priomon_node.keys import VARIABLES as KEY_VARIABLES
 from priomon_node.settings_file import SettingsError, Written, between, nearest, one_of, path, read_file, text, truth
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ GOSSIP_PORT = 7946
 HTTP_PORT = 7947
 LONGEST_CLUSTER = 63  # bytes
 PREFIX = "PRIOMON_"
-KEY_VARIABLES = ("PRIOMON_KEY", "PRIOMON_KEYS")  # read by `keys`; a secret is no setting
-OTHER_VARIABLES = (*KEY_VARIABLES, "PRIOMON_CONFIG", "PRIOMON_URL")  # read by verbs, no settings of an agent
+OTHER_VARIABLES = (*KEY_VARIABLES, "PRIOMON_CONFIG", "PRIOMON_URL")  # no settings of an agent: secrets, and what verbs read
 # Kubernetes gives every container such variables for each service, so also for one that is called priomon or priomon-agents.
 KUBERNETES = re.compile(r"PRIOMON_(\w+_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
 

@@ -76,7 +76,7 @@ def traffic(runs: Sequence[RunRows]) -> Figure:
         curves = [rate(run) for run in members]
         _band(axes, curves, f"{label}: mean of the nodes", PALETTE[index % len(PALETTE)])
         last = max(last, *(float(times[-1]) for times, _ in curves))
-        means.append(float(np.mean([np.mean(rate) for _, rate in curves])))
+        means.append(float(np.mean([np.mean(sent) for _, sent in curves])))
     axes.set_xlim(0, last)
     if max(means) > WIDE_SPREAD * min(means) > 0:
         axes.set_yscale("log")

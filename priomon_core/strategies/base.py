@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from priomon_core.messages import Message
+
 Peer = Any  # where a driver sends to: the index of a simulated node, or a network address
-Outbox = list[tuple[Peer, Any]]
+Outbox = list[tuple[Peer, Message]]
 
 
 class Strategy(Protocol):
