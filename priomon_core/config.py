@@ -9,6 +9,7 @@ from priomon_core.errors import SettingError
 
 SECOND = 1_000_000_000  # time inside is integer nanoseconds
 UDP_IPV4_HEADERS = 28  # bytes that every datagram costs beside its payload
+SEAL_OVERHEAD = 33  # bytes that encryption adds to a payload: format, key id, sender, counter and tag
 NO_LIMIT = 1 << 40
 
 

@@ -25,6 +25,7 @@ from typing import Literal
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from priomon_core.config import SEAL_OVERHEAD
 from priomon_core.errors import WireError
 from priomon_core.wire import SEALED
 from priomon_node.keys import Keyring
@@ -38,7 +39,6 @@ Cause = Literal["plain", "short", "unknown key", "forged", "replayed"]
 
 _HEADER = struct.Struct(">B4s8sI")
 _NONCE = slice(5, _HEADER.size)
-_TAG_LENGTH = 16
 
 
 class SealError(WireError):
@@ -85,8 +85,6 @@ class Seal:
     the keys. Raises `ValueError` for another length.
     """
 
-    OVERHEAD = _HEADER.size + _TAG_LENGTH
-
     def __init__(self, keyring: Keyring, cluster: str, sender: bytes, counter_start: int = 0) -> None:
         if len(sender) != SENDER_LENGTH:
             raise ValueError(f"expected a sender of {SENDER_LENGTH} bytes, found {len(sender)}")
@@ -98,7 +96,7 @@ class Seal:
         self._guard = ReplayGuard()
 
     def close(self, payload: bytes) -> bytes:
-        """Seal with the first key; the result is `OVERHEAD` bytes longer."""
+        """Seal with the first key; the result is `SEAL_OVERHEAD` bytes longer."""
         if self._counter == MOST_DATAGRAMS:
             self._sender, self._counter = os.urandom(SENDER_LENGTH), 0
         header = _HEADER.pack(SEALED, self._first, self._sender, self._counter)
@@ -112,8 +110,8 @@ class Seal:
         """
         if datagram and datagram[0] != SEALED:
             raise SealError("plain", "datagram is not sealed, or by another version; give its sender the cluster's key")
-        if len(datagram) < self.OVERHEAD:
-            raise SealError("short", f"expected a sealed datagram of at least {self.OVERHEAD} bytes, found {len(datagram)}")
+        if len(datagram) < SEAL_OVERHEAD:
+            raise SealError("short", f"expected a sealed datagram of at least {SEAL_OVERHEAD} bytes, found {len(datagram)}")
         header = datagram[: _HEADER.size]
         _, key, sender, counter = _HEADER.unpack(header)
         cipher = self._ciphers.get(key)

@@ -32,10 +32,14 @@ class Publications:
     last_change: NDArray[np.unsignedinteger | np.int64]
     levels: NDArray[np.int64]
 
+    def of(self, origins: NDArray[np.int64]) -> Publications:
+        """Those of some origins, given by their indexes."""
+        return Publications(self.newest[origins], self.times[origins], self.last_change[origins], self.levels[origins])
+
 
 @dataclass(slots=True)
 class Measures:
-    """Distributions over pairs of different live nodes: lag and age in seconds, and per metric the error in bounds and in its unit.
+    """Distributions over pairs of different nodes: lag and age in seconds, and per metric the error in bounds and in its unit.
 
     `settled` is the error in bounds of the pairs that lack no publication: what the filter alone costs, without what is under way.
     """
@@ -81,8 +85,11 @@ def count_holders(versions: Versions, depth: int) -> NDArray[np.int64]:
 def measure(versions: Versions, publications: Publications, truth: NDArray[np.float64], metrics: Sequence[Metric], now: int) -> Measures:
     """One look at `now` (ns). `truth` float64 [nodes, metrics] holds the newest samples, nan where there is none.
 
-    A pair without knowledge has no age and no error; its lag runs from the origin's first publication.
+    A pair without knowledge has no age and no error; its lag runs from the origin's first publication. Fewer than two nodes are no
+    pair, and nothing is counted.
     """
+    if len(versions) < 2:
+        return Measures.blank(len(metrics))
     deepest = int(publications.newest.max(initial=0)) + 1
     holders = count_holders(versions, deepest)
     look = Measures.blank(len(metrics))

@@ -85,7 +85,7 @@ MEASURES = (
         "From the publication of an update until 50, 99 and 100 % of the live nodes hold it or a newer one; median over updates.",
         lambda s: quantiles(s["dissemination_seconds"], seconds),
     ),
-    Measure("Events", "Events that the simulator worked off.", lambda s: f"{s['events']:,}"),
+    Measure("Events", "Events that the simulator worked off.", lambda s: "-" if s["events"] is None else f"{s['events']:,}"),
 )
 
 

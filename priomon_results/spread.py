@@ -1,4 +1,4 @@
-"""How updates spread: when 50, 99 and 100 % of the other nodes hold an update, or a newer one of the same origin."""
+"""How updates spread: when 50, 99 and 100 % of the other live nodes hold an update, or a newer one of the same origin."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priomon_results.histogram import Histogram
+from priomon_results.measures import Versions
 
 SHARES = (0.5, 0.99, 1.0)
 
@@ -35,28 +36,32 @@ class SpreadTracker:
         self.origins = list(origins)
         self.finished: list[Spread] = []
         self.first_contact: NDArray[np.float64] = np.full(nodes, math.nan)
-        self._others = nodes - 1
         self._under_way: dict[int, list[Spread]] = {origin: [] for origin in self.origins}
         self._followed = dict.fromkeys(self.origins, 0)
 
-    def look(self, versions: NDArray[np.unsignedinteger | np.int64], newest: Sequence[int], times: NDArray[np.int64], now: int) -> None:
-        """`versions` [observers, origins] is what nodes hold at `now` (ns), `newest` and `times` [origins, depth] what was published."""
-        for origin in self.origins:
-            under_way = self._under_way[origin]
-            for version in range(self._followed[origin] + 1, newest[origin] + 1):
+    def look(self, versions: Versions, newest: NDArray[np.int64], times: NDArray[np.int64], live: NDArray[np.bool_], now: int) -> None:
+        """`versions` [observers, origins] is what nodes hold at `now` (ns), `newest` and `times` [origins, depth] what was published.
+
+        Only `live` bool [nodes] count as observers, but an origin's updates go on spreading when it has stopped.
+        """
+        live_nodes = np.count_nonzero(live)
+        of_followed = np.where(live, versions[:, self.origins].T, 0).astype(np.int64)
+        for origin, held in zip(self.origins, of_followed, strict=True):
+            under_way, latest, itself = self._under_way[origin], int(newest[origin]), int(live[origin])
+            for version in range(self._followed[origin] + 1, latest + 1):
                 under_way.append(Spread(origin, version, int(times[origin, version]), [math.nan] * len(SHARES)))
-            self._followed[origin] = newest[origin]
-            if not under_way:
-                continue
-            oldest = under_way[0].version
-            held = versions[:, origin].astype(np.int64)
+            self._followed[origin] = latest
             if origin == self.origins[0]:
                 reached = (held > 0) & np.isnan(self.first_contact)
                 self.first_contact[reached] = (now - int(times[origin, 1])) / 1e9
-            holders = np.bincount(np.maximum(held - oldest + 1, 0), minlength=newest[origin] - oldest + 2)
-            at_least = np.cumsum(holders[::-1])[::-1] - 1  # the origin itself is no observer
+            others = live_nodes - itself
+            if not under_way or not others:
+                continue
+            oldest = under_way[0].version
+            holders = np.bincount(np.maximum(held - oldest + 1, 0), minlength=latest - oldest + 2)
+            at_least = np.cumsum(holders[::-1])[::-1] - itself  # which is no observer of itself
             for spread in under_way:
-                share = at_least[spread.version - oldest + 1] / self._others
+                share = at_least[spread.version - oldest + 1] / others
                 for index, wanted in enumerate(SHARES):
                     if share >= wanted and math.isnan(spread.reached[index]):
                         spread.reached[index] = (now - spread.published_at) / 1e9

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from priomon_core.config import UDP_IPV4_HEADERS, GossipSettings
 from priomon_core.identity import Address, Identity
+from priomon_core.links import Links
 from priomon_core.metrics import Metric
 from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
@@ -27,7 +28,6 @@ from priomon_core.strategies.base import Strategy
 from priomon_sim.clock import Clock
 from priomon_sim.compiled import COMPILED
 from priomon_sim.ledger import Ledger
-from priomon_sim.network import Links
 
 PORT = 7946
 GENERATION = 1
@@ -42,6 +42,11 @@ def identities(count: int) -> list[Identity]:
     return sorted(
         (Identity(f"node{i:0{digits}}", GENERATION, Address(host, PORT)) for i, host in enumerate(hosts)), key=lambda identity: identity.key
     )
+
+
+def stream(seed: int, name: str) -> str:
+    """What the random stream of a node's gossip is made from, in a simulation and in its live twin."""
+    return f"{seed} {name} gossip"
 
 
 class Delivery(simpy.Event):
@@ -64,8 +69,9 @@ class Driver:
 
     `peers[i]` are the indexes of the nodes that node i gossips with, `series[i]` (float64 [samples, metrics]) its true values, one row
     per `sample_every` ns and used again from the start if the run is longer. Rounds begin at a random phase of each node's own, or all
-    `together`, as in the synchronous models of theory. Counters per node: `bytes_sent` and `bytes_received` (on the
-    wire, with headers), `datagrams_sent`. `versions` uint16 [observers, origins] is all that the nodes know.
+    `together`, as in the synchronous models of theory. A datagram takes `overhead` bytes on the wire beside its message. Counters per
+    node: `bytes_sent` and `bytes_received` (on the wire, with headers), `datagrams_sent`. `versions` uint16 [observers, origins] is
+    all that the nodes know.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Driver:
         sample_every: int,
         seed: int,
         together: bool = False,
+        overhead: int = UDP_IPV4_HEADERS,
     ) -> None:
         count = len(peers)
         self.clock = clock
@@ -97,7 +104,7 @@ class Driver:
         self.streams_sent = 0
         self._trace = array("q")
         self._trace_hash = blake2b(digest_size=16)
-        self._send = self._sender()
+        self._send = self._sender(overhead)
         for index, node in enumerate(self.nodes):
             if sample_every != settings.period:
                 self.clock.call_at(node.deadline, self._sampler(index))
@@ -107,7 +114,7 @@ class Driver:
         self, index: int, metrics: Sequence[Metric], strategy: StrategyFactory, peers: Sequence[int], seed: int, together: bool
     ) -> GossipNode:
         replica = Replica(self.ledger, self.versions[index], index, COMPILED)
-        random = Random(f"{seed} {self.ledger.identities[index].name} gossip")
+        random = Random(stream(seed, self.ledger.identities[index].name))
         phase = self.settings.period if together else int(random.random() * self.settings.period)
         publisher = Publisher(metrics, random.random())
         return GossipNode(replica, strategy(replica, self.settings), publisher, peers, self.settings, random, self.now + phase)
@@ -180,7 +187,7 @@ class Driver:
         self.samples[index] = taken + 1
         self.nodes[index].sample(series[taken % len(series)].tolist(), now)
 
-    def _sender(self) -> Callable[[int, int], None]:
+    def _sender(self, overhead: int) -> Callable[[int, int], None]:
         """Makes the function that gives what node `index` has in its outbox to the links."""
         clock, put, links, deliver = self.clock, self.clock.put, self.links, self._deliverer()
         outboxes = [node.outbox for node in self.nodes]
@@ -196,7 +203,7 @@ class Driver:
                     bytes_sent[index] += size + again
                     arrivals: tuple[int, ...] = (arrival,) if arrival >= 0 else ()
                 else:
-                    size += UDP_IPV4_HEADERS
+                    size += overhead
                     bytes_sent[index] += size
                     datagrams_sent[index] += 1
                     arrivals = links.arrivals(index, target, size, now)

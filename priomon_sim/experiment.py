@@ -9,23 +9,24 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import yaml
 
 from priomon_core.errors import PriomonError, SettingError
 from priomon_results.files import replace_file
-from priomon_results.schema import RunHeader
+from priomon_results.observer import Observer
+from priomon_results.schema import RunHeader, Status
 from priomon_results.store import RunWriter, Store
-from priomon_sim.observer import Observer
+from priomon_results.summary import Summary, saving, summarise
+from priomon_sim import probes
 from priomon_sim.provenance import code_version, machine
 from priomon_sim.scenario import Scenario
-from priomon_sim.summary import Summary, saving, summarise
-from priomon_sim.world import World, build
+from priomon_sim.world import Series, World, build
 
 COMPARABLE = ("nodes", "duration", "topology", "network", "workload", "sample_every", "seed")
 
-Progress = Callable[[World], None]
+Progress = Callable[[int], None]  # told the run's time (ns) now and then
 Watch = Callable[[Scenario], AbstractContextManager[Progress]]
 
 
@@ -65,15 +66,32 @@ def _watched(scenario: Scenario, store: Store, watch: Watch, baseline: Summary |
         return execute(scenario, store, progress, baseline)
 
 
-def execute(scenario: Scenario, store: Store, progress: Progress, baseline: Summary | None = None) -> tuple[int, Summary]:
-    """Run a scenario to its end; returns the id of the stored run and its summary.
+def execute(
+    scenario: Scenario, store: Store, progress: Progress, baseline: Summary | None = None, series: Series | None = None
+) -> tuple[int, Summary]:
+    """Run a scenario to its end; returns the id of the stored run and its summary. `series` replaces its workload (see `world.build`).
 
     Raises `PriomonError` if it cannot be built or stored, and `InterruptedRunError`.
     """
     began = time.perf_counter()
-    world = build(scenario)
-    header = RunHeader(
-        mode="sim",
+    world = build(scenario, series)
+    with store.begin(describe(scenario, "sim", world.notes)) as writer:
+        observer = probes.watch(world, writer, lambda: progress(world.driver.now))
+        try:
+            _run(world)
+        except KeyboardInterrupt:
+            _finish("interrupted", world, observer, writer, began, baseline)
+            raise InterruptedRunError(
+                f"{scenario.name}: interrupted at {world.driver.now / 1e9:g} s of {scenario.duration / 1e9:g} s; "
+                f"what was computed is kept in {store.path} as run {writer.run}, marked as interrupted"
+            ) from None
+        return writer.run, _finish("complete", world, observer, writer, began, baseline)
+
+
+def describe(scenario: Scenario, mode: Literal["sim", "live"], notes: Sequence[str]) -> RunHeader:
+    """What is stored of a run before it starts."""
+    return RunHeader(
+        mode=mode,
         scenario=scenario.name,
         scenario_hash=scenario.hash,
         seed=scenario.seed,
@@ -82,19 +100,8 @@ def execute(scenario: Scenario, store: Store, progress: Progress, baseline: Summ
         nodes=scenario.nodes,
         parameters=scenario.dump(),
         machine=machine(),
-        notes=world.notes,
+        notes=notes,
     )
-    with store.begin(header) as writer:
-        observer = Observer(world, writer, lambda: progress(world))
-        try:
-            _run(world)
-        except KeyboardInterrupt:
-            _finish("interrupted", observer, writer, began, baseline)
-            raise InterruptedRunError(
-                f"{scenario.name}: interrupted at {world.driver.now / 1e9:g} s of {scenario.duration / 1e9:g} s; "
-                f"what was computed is kept in {store.path} as run {writer.run}, marked as interrupted"
-            ) from None
-        return writer.run, _finish("complete", observer, writer, began, baseline)
 
 
 def _run(world: World) -> None:
@@ -107,9 +114,9 @@ def _run(world: World) -> None:
         gc.enable()
 
 
-def _finish(status: Any, observer: Observer, writer: RunWriter, began: float, baseline: Summary | None) -> Summary:
-    observer.write_ending()
-    summary = summarise(observer)
+def _finish(status: Status, world: World, observer: Observer, writer: RunWriter, began: float, baseline: Summary | None) -> Summary:
+    probes.write_ending(world, observer)
+    summary = summarise(observer, probes.ending(world))
     summary["saving_vs_baseline"] = None if baseline is None else saving(summary, baseline)
     summary["wall_seconds"] = time.perf_counter() - began
     writer.finish(

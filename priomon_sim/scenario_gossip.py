@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from priomon_core.config import NO_LIMIT, GossipSettings
+from priomon_core.config import NO_LIMIT, SEAL_OVERHEAD, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.metrics import BUILT_IN, Filter, Metric, Priority, Scale
 from priomon_sim.scenario_settings import OrNone, OrPriority, Settings, written
@@ -94,6 +94,9 @@ class Gossip(Settings):
     the baseline. Default: scuttlebutt."""
     period: PositiveDuration = _from_core("period", DURATION.format)
     fanout: int = _from_core("fanout", ge=1)
+    sealed: bool = False
+    """Encrypted datagrams, as agents with a key send them: 33 B more each, within the datagram limit. Streams (demon) stay as they
+    are. Default: false."""
     datagram_limit: OrNone[Size] = _from_core("datagram_limit", SIZE.format)
     burst: int = _from_core("burst", ge=1)
     settling: int = _from_core("settling", ge=0)
@@ -101,15 +104,19 @@ class Gossip(Settings):
 
     @field_validator("datagram_limit")
     @classmethod
-    def _one_datagram(cls, limit: int | None) -> int | None:
+    def _one_datagram(cls, limit: int | None, info: ValidationInfo) -> int | None:
         if limit is not None:
-            GossipSettings(datagram_limit=limit)  # the core knows the smallest
+            seal = SEAL_OVERHEAD if info.data.get("sealed") else 0
+            try:
+                GossipSettings(datagram_limit=limit - seal)  # the core knows the smallest
+            except SettingError as error:
+                raise SettingError(f"{error} without the seal's {seal} B" if seal else str(error)) from None
             if limit > LARGEST_PAYLOAD:
                 raise SettingError(f"found {SIZE.format(limit)}, expected at most {LARGEST_PAYLOAD} B, what UDP carries, or none")
         return limit
 
     def settings(self) -> GossipSettings:
-        """What the core is given."""
+        """These settings as the core has them."""
         limit = NO_LIMIT if self.datagram_limit is None else self.datagram_limit
         values = {setting.name: getattr(self, setting.name) for setting in fields(GossipSettings)}
         return GossipSettings(**values | {"datagram_limit": limit})

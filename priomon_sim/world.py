@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from priomon_core import latency, links
+from priomon_core.config import SEAL_OVERHEAD, UDP_IPV4_HEADERS, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.metrics import Metric
 from priomon_core.strategies.demon import Demon
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
-from priomon_sim import latency, network, scenario_network, scenario_workload, topology, workload
+from priomon_sim import scenario_network, scenario_workload, topology, workload
 from priomon_sim.clock import Clock
+from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver, StrategyFactory, identities
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_topology import Graph
-from priomon_sim.trace import Source, read_trace
+from priomon_sim.trace import Source, read_empirical, read_trace
 
 STRATEGIES: dict[str, StrategyFactory] = {"scuttlebutt": Scuttlebutt, "demon": Demon}
+Series = Sequence[NDArray[np.float64]]
 GRAPH_ROLE = set(Graph.model_fields) | {"kind"}  # settings that say what a graph is used for, not what it looks like
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """What a scenario's cluster is built from, in virtual time or of real agents.
+
+    `peers[i]` are the indexes of the nodes that node i gossips with; `series` the true values of every node, float64 [samples, metrics]
+    (None: what the machines themselves measure); `link` what every link does but those in `links`, by (source, target); `hops` as in
+    `Links`. `overhead` is what every datagram weighs beside its payload (B). `notes` tell a reader of the results what the numbers
+    alone would not.
+    """
+
+    metrics: tuple[Metric, ...]
+    gossip: GossipSettings
+    overhead: int
+    graph: Any
+    peers: list[list[int]]
+    sample_every: int
+    series: Series | None
+    link: links.LinkModel
+    links: dict[tuple[int, int], links.LinkModel]
+    hops: Callable[[int, int], int] | None
+    notes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a run moves. `notes` tell a reader of the results what the numbers alone would not."""
+    """All that a run moves."""
 
     scenario: Scenario
     metrics: tuple[Metric, ...]
@@ -34,29 +62,60 @@ class World:
     notes: list[str]
 
 
-def build(scenario: Scenario) -> World:
-    """The world of a scenario. Raises `PriomonError` for a graph, link, trace or fan-out that cannot carry it."""
+def draft(scenario: Scenario, series: Series | None = None) -> Blueprint:
+    """The blueprint of a scenario. Raises `PriomonError` for a graph, link, trace or fan-out that cannot carry it.
+
+    Nodes replay `series` instead of the workload, if it is given: what live nodes measured, float64 [samples, metrics] for each.
+    """
     graph = _graph(scenario)
-    peers = _peers(scenario, graph)
     metrics = scenario.enabled_metrics()
-    period = scenario.gossip.period
-    sample_every = scenario.sample_every or period
-    steps = scenario.duration // sample_every + 2
-    series, note = _series(scenario, metrics, sample_every, steps)
+    sample_every = scenario.sample_every or scenario.gossip.period
+    note = "there is no workload, so only real agents can run it, on what their machines measure"
+    if series is not None:
+        note = _fitting(series, scenario.nodes, len(metrics))
+    elif scenario.workload is not None:
+        series, note = _series(scenario, scenario.workload, metrics, sample_every)
+    gossip = scenario.gossip.settings()
+    seal = SEAL_OVERHEAD if scenario.gossip.sealed else 0
+    conditions = scenario.network
+    return Blueprint(
+        metrics=metrics,
+        gossip=replace(gossip, datagram_limit=gossip.datagram_limit - seal),
+        overhead=UDP_IPV4_HEADERS + seal,
+        graph=graph,
+        peers=_peers(scenario, graph),
+        sample_every=sample_every,
+        series=series,
+        link=_link_model(conditions, scenario, scenario.topology.hop_latency or conditions.latency),
+        links=_overrides(scenario),
+        hops=topology.hops(graph).item if scenario.topology.role == "underlay" else None,
+        notes=[note] if note else [],
+    )
+
+
+def build(scenario: Scenario, series: Series | None = None) -> World:
+    """The world of a scenario; `series` and errors are those of `draft`."""
+    plan = draft(scenario, series)
+    if plan.series is None:
+        raise SettingError(
+            f"{scenario.name}: this scenario names no workload, so only real agents can run it "
+            "(python -m priomon_node cluster FILE); give workload: to simulate it"
+        )
     driver = Driver(
         Clock(),
-        metrics,
-        scenario.gossip.settings(),
+        plan.metrics,
+        plan.gossip,
         STRATEGIES[scenario.gossip.strategy],
-        peers,
-        _links(scenario, graph),
-        series,
-        sample_every,
+        plan.peers,
+        links.Links(scenario.nodes, scenario.seed, plan.link, plan.links, plan.hops, COMPILED_DRAWS),
+        plan.series,
+        plan.sample_every,
         scenario.seed,
+        overhead=plan.overhead,
     )
     if scenario.start == "known":
         driver.introduce_all()
-    return World(scenario, metrics, graph, driver, [note] if note else [])
+    return World(scenario, plan.metrics, plan.graph, driver, plan.notes)
 
 
 def _graph(scenario: Scenario) -> Any:
@@ -83,17 +142,16 @@ def _peers(scenario: Scenario, graph: Any) -> list[list[int]]:
     return peers
 
 
-def _links(scenario: Scenario, graph: Any) -> network.Links:
-    conditions = scenario.network
-    hops = topology.hops(graph) if scenario.topology.role == "underlay" else None
-    model = _link_model(conditions, scenario, scenario.topology.hop_latency or conditions.latency)
-    overrides: dict[tuple[int, int], network.LinkModel] = {}
-    names = [identity.name for identity in identities(scenario.nodes)] if conditions.links else []
-    for link in conditions.links:
+def _overrides(scenario: Scenario) -> dict[tuple[int, int], links.LinkModel]:
+    """Links that are not like the others, by (source, target)."""
+    overrides: dict[tuple[int, int], links.LinkModel] = {}
+    exceptions = scenario.network.links
+    names = [identity.name for identity in identities(scenario.nodes)] if exceptions else []
+    for link in exceptions:
         exception = _link_model(link, scenario, link.latency)
         for source in _named(link.source, names):
             overrides |= {(source, target): exception for target in _named(link.target, names) if target != source}
-    return network.Links(scenario.nodes, scenario.seed, model, overrides, hops)
+    return overrides
 
 
 def _named(name: str, names: list[str]) -> list[int]:
@@ -104,15 +162,15 @@ def _named(name: str, names: list[str]) -> list[int]:
     return [names.index(name)]
 
 
-def _link_model(conditions: scenario_network.Conditions, scenario: Scenario, delay: scenario_network.Latency) -> network.LinkModel:
-    loss: network.Bernoulli | network.GilbertElliott
+def _link_model(conditions: scenario_network.Conditions, scenario: Scenario, delay: scenario_network.Latency) -> links.LinkModel:
+    loss: links.Bernoulli | links.GilbertElliott
     match conditions.loss:
         case scenario_network.Bernoulli(share=share):
-            loss = network.Bernoulli(share)
+            loss = links.Bernoulli(share)
         case burst:
-            loss = network.GilbertElliott(burst.to_bad, burst.to_good, burst.good_loss, burst.bad_loss)
+            loss = links.GilbertElliott(burst.to_bad, burst.to_good, burst.good_loss, burst.bad_loss)
     reorder = conditions.reorder
-    return network.LinkModel(
+    return links.LinkModel(
         _latency(delay, scenario),
         loss,
         None if conditions.bandwidth is None else round(conditions.bandwidth * 8),
@@ -134,12 +192,26 @@ def _latency(delay: scenario_network.Latency, scenario: Scenario) -> latency.Lat
         case scenario_network.Lognormal():
             return latency.Lognormal(delay.median, delay.sigma)
         case scenario_network.Empirical():
-            return latency.read_empirical(scenario.locate(delay.file))
+            return read_empirical(scenario.locate(delay.file))
 
 
-def _series(scenario: Scenario, metrics: tuple[Metric, ...], sample_every: int, steps: int) -> tuple[list[NDArray[np.float64]], str]:
+def _fitting(series: Series, nodes: int, metrics: int) -> str:
+    """A note about series that were measured elsewhere. Raises `SettingError` unless they fit."""
+    misfits = [found.shape for found in series if found.ndim != 2 or len(found) == 0 or found.shape[1] != metrics]
+    if len(series) != nodes or misfits:
+        raise SettingError(
+            f"series: found {len(series)}{f', one of shape {misfits[0]}' if misfits else ''}; "
+            f"expected one for each of {nodes} nodes, with at least one sample of {metrics} metrics"
+        )
+    shortest = min(map(len, series))
+    return f"Nodes replay what live nodes measured, at least {shortest:,} samples each, instead of a workload."
+
+
+def _series(
+    scenario: Scenario, settings: scenario_workload.Workload, metrics: tuple[Metric, ...], sample_every: int
+) -> tuple[list[NDArray[np.float64]], str]:
     """The true values of every node, one row per sample, and the workload's note."""
-    settings = scenario.workload
+    steps = scenario.duration // sample_every + 2
     if isinstance(settings, scenario_workload.Synthetic):
         models = [_model(settings.metrics[metric.name]) for metric in metrics]
         synthetic = workload.Synthetic(models, sample_every / 1e9, scenario.seed)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from priomon_core.config import SEAL_OVERHEAD
 from priomon_core.metrics import BUILT_IN
 from priomon_core.wire import Codec, DigestFrame
 from priomon_node.keys import Key, Keyring
@@ -32,7 +33,7 @@ def test_what_is_closed_opens_and_is_longer_by_the_overhead(payloads: list[bytes
     sender, receiver = seal(), seal()
     for payload in payloads:
         datagram = sender.close(payload)
-        assert len(datagram) == len(payload) + Seal.OVERHEAD
+        assert len(datagram) == len(payload) + SEAL_OVERHEAD
         assert receiver.open(datagram) == payload
 
 
@@ -66,7 +67,7 @@ def test_any_bytes_are_refused_with_a_seal_error_only(junk: bytes) -> None:
         assert cause(seal(), datagram) in ("plain", "short", "unknown key", "forged")
 
 
-@pytest.mark.parametrize("length", [0, 1, 5, 17, Seal.OVERHEAD - 1])
+@pytest.mark.parametrize("length", [0, 1, 5, 17, SEAL_OVERHEAD - 1])
 def test_a_datagram_too_short_for_a_seal_is_refused(length: int) -> None:
     assert cause(seal(), seal().close(b"payload")[:length]) == "short"
 

@@ -10,16 +10,20 @@ from priomon_results.spread import SHARES, Spread, SpreadTracker
 SECOND = 1_000_000_000
 
 
-def look(tracker: SpreadTracker, held: list[int], published: list[float], now: float, origin: int = 0) -> None:
+def look(
+    tracker: SpreadTracker, held: list[int], published: list[float], now: float, origin: int = 0, stopped: tuple[int, ...] = ()
+) -> None:
     """One look at `now` (s): `held` is what each node holds of `origin`, `published` when its versions were published (s)."""
     nodes = len(held)
     versions = np.zeros((nodes, nodes), np.uint16)
     versions[:, origin] = held
     times = np.zeros((nodes, len(published) + 1), np.int64)
     times[origin, 1:] = np.array(published) * SECOND
-    newest = [0] * nodes
+    newest = np.zeros(nodes, np.int64)
     newest[origin] = len(published)
-    tracker.look(versions, newest, times, round(now * SECOND))
+    live = np.ones(nodes, np.bool_)
+    live[list(stopped)] = False
+    tracker.look(versions, newest, times, live, round(now * SECOND))
 
 
 def test_an_update_that_reaches_all() -> None:
@@ -78,3 +82,34 @@ def test_histograms_hold_the_times_of_all_updates() -> None:
         assert times.total == 2
         assert times.quantile(0.5) == pytest.approx(1.0, rel=0.02)
         assert times.maximum == 2.0
+
+
+def test_only_live_nodes_have_to_be_reached() -> None:
+    tracker = SpreadTracker([0], 5)
+    look(tracker, [1, 1, 0, 0, 0], [0.0], 1.0, stopped=(2, 4))  # one of the two others
+    look(tracker, [1, 1, 1, 0, 1], [0.0], 2.0, stopped=(2, 4))  # what stopped nodes held does not count
+    look(tracker, [1, 1, 0, 1, 0], [0.0], 3.0, stopped=(2, 4))
+    assert [spread.reached for spread in tracker.all()] == [[1.0, 3.0, 3.0]]
+
+
+def test_updates_of_an_origin_that_stopped_go_on_spreading() -> None:
+    tracker = SpreadTracker([0], 3)
+    look(tracker, [1, 0, 0], [0.0], 1.0)
+    look(tracker, [1, 1, 0], [0.0], 2.0, stopped=(0,))  # both others run, one of them holds it
+    look(tracker, [1, 1, 1], [0.0], 3.0, stopped=(0,))
+    assert [spread.reached for spread in tracker.all()] == [[2.0, 3.0, 3.0]]
+
+
+def test_an_update_reaches_nobody_while_nobody_else_runs() -> None:
+    tracker = SpreadTracker([0], 2)
+    look(tracker, [1, 1], [0.0], 1.0, stopped=(1,))
+    assert all(math.isnan(seconds) for seconds in tracker.all()[0].reached)
+    look(tracker, [1, 1], [0.0], 2.0)
+    assert tracker.all()[0].reached == [2.0, 2.0, 2.0]
+
+
+def test_a_node_that_joins_late_has_its_first_contact_then() -> None:
+    tracker = SpreadTracker([0], 3)
+    look(tracker, [1, 1, 0], [0.0], 1.0, stopped=(2,))
+    look(tracker, [1, 1, 1], [0.0], 5.0)  # by now no update is under way
+    assert tracker.first_contact.tolist() == [1.0, 1.0, 5.0]

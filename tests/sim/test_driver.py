@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from priomon_core.config import SECOND, UDP_IPV4_HEADERS, GossipSettings
+from priomon_core.latency import Constant, Uniform
+from priomon_core.links import Bernoulli, LinkModel, Links
 from priomon_core.metrics import CPU, MEMORY
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Outbox, Peer
@@ -19,8 +21,6 @@ from priomon_core.strategies.demon import Demon
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim.clock import Clock
 from priomon_sim.driver import Driver, StrategyFactory, identities
-from priomon_sim.latency import Constant, Uniform
-from priomon_sim.network import Bernoulli, LinkModel, Links
 
 MILLISECOND = 1_000_000
 SERIES = np.array([[10.0, 20.0], [30.0, 20.0], [50.0, 80.0]])
@@ -188,6 +188,16 @@ def test_headers_are_counted_for_datagrams_and_lie_in_a_streams_size() -> None:
         it.clock.run_to(SECOND + MILLISECOND)
         assert it.bytes_sent == [100 + headers] * 4
         assert sum(it.datagrams_sent) == (4 if headers else 0)
+
+
+def test_the_overhead_of_datagrams_counts_in_all_bytes_and_on_links() -> None:
+    bandwidth = 8 * (UDP_IPV4_HEADERS + 133)  # a note with this overhead takes a second
+    links = Ledgered(4, 1, LinkModel(Constant(MILLISECOND), bandwidth=bandwidth))
+    it = driver(overhead=UDP_IPV4_HEADERS + 33, links=links, together=True)
+    it.clock.run_to(2 * SECOND + MILLISECOND)
+    assert it.bytes_sent == [2 * (133 + UDP_IPV4_HEADERS)] * 4
+    assert links.arriving[0] == (2 * SECOND + MILLISECOND, 133 + UDP_IPV4_HEADERS)
+    assert sum(it.bytes_received) == 4 * (133 + UDP_IPV4_HEADERS)
 
 
 def test_a_stream_arrives_although_the_network_loses_half() -> None:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from priomon_core.errors import SettingError
@@ -59,6 +60,13 @@ def test_a_complete_run_says_where_it_comes_from(scenario: MakeScenario, store: 
     assert run.trace_hash == summary["trace_hash"]
     assert run.virtual_seconds == summary["virtual_seconds"] == 6
     assert run.wall_seconds == summary["wall_seconds"] > 0
+
+
+def test_a_twin_replays_what_was_measured_and_says_so(scenario: MakeScenario, store: Store) -> None:
+    measured = [np.full((5, 4), 40.0)] * 8
+    number, summary = execute(scenario("workload=none"), store, ignore, series=measured)
+    assert "replay what live nodes measured" in store.run(number).notes[0]
+    assert summary["published"] == dict.fromkeys(("cpu", "memory", "network", "storage"), 8)  # a value that rests is told once
 
 
 def test_running_again_replaces_and_another_seed_adds(scenario: MakeScenario, store: Store) -> None:

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from priomon_core.config import SEAL_OVERHEAD, SECOND
 from priomon_core.errors import SettingError
+from priomon_core.links import Links
 from priomon_core.strategies.demon import Demon
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim.driver import identities
-from priomon_sim.network import Links
 from priomon_sim.scenario import Scenario
 from priomon_sim.topology import TopologyError
-from priomon_sim.world import World, build
+from priomon_sim.world import Series, World, build, draft
 
 MakeScenario = Callable[..., Scenario]
 MILLISECOND = 1_000_000
@@ -45,6 +46,29 @@ def test_defaults(world: Callable[..., World]) -> None:
 
 def test_the_strategy_is_the_scenarios(world: Callable[..., World]) -> None:
     assert all(isinstance(node.strategy, Demon) for node in world("gossip.strategy=demon").driver.nodes)
+
+
+def test_sealing_adds_its_bytes_to_every_datagram_and_changes_nothing_else(world: Callable[..., World]) -> None:
+    plain, sealed = world(), world("gossip.sealed=true")
+    for it in (plain, sealed):
+        it.driver.clock.run_to(it.scenario.duration)
+    assert (plain.driver.versions == sealed.driver.versions).all()
+    assert plain.driver.datagrams_sent == sealed.driver.datagrams_sent
+    for before, after, datagrams in zip(plain.driver.bytes_sent, sealed.driver.bytes_sent, plain.driver.datagrams_sent, strict=True):
+        assert after == before + SEAL_OVERHEAD * datagrams > before
+
+
+def test_a_sealed_datagram_keeps_to_the_limit(world: Callable[..., World]) -> None:
+    assert world().driver.settings.datagram_limit == 1200
+    assert world("gossip.sealed=true").driver.settings.datagram_limit == 1200 - SEAL_OVERHEAD
+
+
+def test_streams_are_not_sealed(world: Callable[..., World]) -> None:
+    plain, sealed = world("gossip.strategy=demon"), world("gossip.strategy=demon", "gossip.sealed=true")
+    for it in (plain, sealed):
+        it.driver.clock.run_to(it.scenario.duration)
+    assert plain.driver.bytes_sent == sealed.driver.bytes_sent
+    assert plain.driver.messages_sent > 0
 
 
 def test_start_known_is_as_after_a_long_uptime(world: Callable[..., World]) -> None:
@@ -145,3 +169,38 @@ def test_a_row_of_a_trace_lasts_as_long_as_the_scenario_says(world: Callable[...
     assert steps.tolist() == [0, 1] * 5 + [0]
     assert it.notes
     assert world("workload={kind: trace, path: trace.csv}").driver.series[0][:6, 0].tolist() == list(range(6))
+
+
+def test_series_measured_elsewhere_replace_the_workload(scenario: MakeScenario) -> None:
+    series = [np.arange(node, node + 12.0).reshape(3, 4) for node in range(8)]
+    for it in (scenario(), scenario("workload=none")):
+        twin = build(it, series)
+        assert all((replayed == measured).all() for replayed, measured in zip(twin.driver.series, series, strict=True))
+        assert twin.notes == ["Nodes replay what live nodes measured, at least 3 samples each, instead of a workload."]
+        twin.driver.clock.run_to(3 * SECOND)
+        assert (twin.driver.truth() == [measured[-1] for measured in series]).all()
+
+
+@pytest.mark.parametrize(
+    ("series", "found"),
+    [
+        ([np.ones((3, 4))] * 7, "found 7; expected one for each of 8 nodes"),
+        ([np.ones((3, 4))] * 7 + [np.ones((3, 5))], r"found 8, one of shape \(3, 5\); expected .* of 4 metrics"),
+        ([np.ones((3, 4))] * 7 + [np.ones((0, 4))], r"found 8, one of shape \(0, 4\); expected .* at least one sample"),
+        ([np.ones(4)] * 8, r"found 8, one of shape \(4,\); expected"),
+    ],
+)
+def test_series_that_do_not_fit_are_refused(scenario: MakeScenario, series: Series, found: str) -> None:
+    with pytest.raises(SettingError, match=f"series: {found}"):
+        build(scenario(), series)
+
+
+def test_without_a_workload_there_is_nothing_to_simulate(scenario: MakeScenario) -> None:
+    with pytest.raises(SettingError, match=r"^small: this scenario names no workload, so only real agents can run it .*cluster FILE"):
+        build(scenario("workload=none"))
+
+
+def test_without_a_workload_all_else_can_be_checked(scenario: MakeScenario) -> None:
+    assert draft(scenario("workload=none")).series is None
+    with pytest.raises(SettingError, match=r"gossip\.fanout"):
+        draft(scenario("workload=none", "gossip.fanout=2", "topology={kind: star}"))

@@ -1,4 +1,4 @@
-"""The observer: what it writes is what the driver shows, when it says so, and it changes nothing."""
+"""The probes of a simulated run: what is stored is what the driver shows, when it shows it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from priomon_results.store import Store
+from priomon_results.summary import summarise
+from priomon_sim import probes
 from priomon_sim.experiment import execute
-from priomon_sim.observer import Observer
 from priomon_sim.scenario import Scenario
-from priomon_sim.summary import summarise
 from priomon_sim.world import World, build
 
 MakeScenario = Callable[..., Scenario]
@@ -144,7 +144,8 @@ def test_rates_are_per_node_and_second(watch: Callable[..., Watched]) -> None:
 
 def test_a_run_interrupted_before_its_first_probe_has_a_summary(scenario: MakeScenario) -> None:
     writer: Any = None  # nothing is written before the first probe
-    summary = summarise(Observer(build(scenario()), writer, lambda: None))
+    world = build(scenario())
+    summary = summarise(probes.watch(world, writer, lambda: None), probes.ending(world))
     assert summary["virtual_seconds"] == 0
     assert summary["bytes_per_node_per_second"] is None
     assert summary["redundancy"] is None
