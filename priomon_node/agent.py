@@ -38,7 +38,8 @@ class Agent(asyncio.DatagramProtocol):
     """One node on a real network; a protocol for `loop.create_datagram_endpoint`.
 
     `sample` reads the metrics in their declared order (NaN where there is none). `counters` counts what was sent, received and dropped:
-    keys that begin with `dropped_` name the cause. All times are ns of `clock`, which must never run backwards.
+    keys that begin with `dropped_` name the cause. All times are ns of `clock`, which must never run backwards; `started` is when the
+    node's life begins, now if it is not given.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Agent(asyncio.DatagramProtocol):
         report: Report,
         random: Random,
         clock: Callable[[], int] = time.monotonic_ns,
+        started: int | None = None,
     ) -> None:
         self.identity = identity
         self.metrics = tuple(metrics)
@@ -62,7 +64,7 @@ class Agent(asyncio.DatagramProtocol):
         self.counters: Counter[str] = Counter()
         self.replica = AgentReplica(identity, metrics)
         self.now_ns = clock
-        self.started_ns = clock()
+        self.started_ns = clock() if started is None else started
         self._codec = Codec(cluster, metrics)
         self._seal = seal
         self._sample = sample
@@ -163,13 +165,18 @@ class Agent(asyncio.DatagramProtocol):
             said = cast(Digest | Delta, message)  # scuttlebutt says nothing else
             payload = self._codec.encode(to_frame(said, self.replica, now))
             data = payload if self._seal is None else self._seal.close(payload)
-            try:
-                if self._transport is not None:
-                    self._transport.sendto(data, tuple(peer))
-            except OSError as error:
-                self.counters["socket_errors"] += 1
-                self._report("send failed", peer=endpoint(peer), reason=str(error))
-                continue
-            self.counters["datagrams_sent"] += 1
-            self.counters["bytes_sent"] += len(data)
+            if self._send(data, peer):
+                self.counters["datagrams_sent"] += 1
+                self.counters["bytes_sent"] += len(data)
         outbox.clear()
+
+    def _send(self, data: bytes, peer: Address) -> bool:
+        """Put a datagram on the network; False if the socket refuses it."""
+        try:
+            if self._transport is not None:
+                self._transport.sendto(data, tuple(peer))
+        except OSError as error:
+            self.counters["socket_errors"] += 1
+            self._report("send failed", peer=endpoint(peer), reason=str(error))
+            return False
+        return True

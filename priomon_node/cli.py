@@ -15,6 +15,7 @@ import click
 from priomon_core.config import SECOND
 from priomon_core.errors import PriomonError
 from priomon_node.cli_ask import healthcheck, leave, members, state, status, watch
+from priomon_node.cli_cluster import cluster
 from priomon_node.cli_config import config
 from priomon_node.cli_keys import keygen, keys
 from priomon_node.cli_run import run
@@ -28,7 +29,7 @@ def main() -> None:
     """Run PrioMon on this machine."""
 
 
-for _verb in (run, config, keygen, keys, members, state, watch, status, leave, healthcheck):
+for _verb in (run, cluster, config, keygen, keys, members, state, watch, status, leave, healthcheck):
     main.add_command(_verb)
 
 

@@ -8,6 +8,9 @@
     GET  /v1/status            the agent itself
     GET  /v1/events            what happens, as server-sent events
     GET  /v1/telemetry         versions and counters, exact, for whoever measures the cluster
+    PUT  /v1/experiment        become the subject of an experiment (only with the setting `experiment`)
+    GET  /v1/experiment        its diary, ?since=N from entry N on
+    DELETE /v1/experiment      end it
     GET  /metrics              for Prometheus
     POST /v1/leave             leave the cluster and end
 
@@ -17,10 +20,12 @@ Answers are JSON; an error is {"error": what was wrong}. `access` says who may a
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from difflib import get_close_matches
+from typing import Any, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
@@ -32,20 +37,29 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from priomon_core.errors import PriomonError
+from priomon_core.errors import PriomonError, SettingError
 from priomon_core.identity import Address
 from priomon_node import prometheus, view
 from priomon_node.access import refusal
 from priomon_node.events import Event, EventSource, Subscription
+from priomon_node.experiment import ConflictError, Experiment
 
 OPEN_PATHS = {"/healthz", "/readyz"}  # who looks after containers has no token, and learns nothing here
 HEARTBEAT = 15.0  # seconds of silence after which a stream says that it lives
 GRACE = 2  # seconds that requests under way have when the agent ends
 MOST_CONNECTIONS = 64
+LARGEST_BODY = 16 << 20  # bytes; an hour of samples and more
 
 
 class HttpError(PriomonError):
     """The interface cannot be served at the address it was given."""
+
+
+class Stage(Protocol):
+    """Who is spoken of: the agent may change."""
+
+    @property
+    def agent(self) -> view.Observed: ...
 
 
 class EventStream(Response):
@@ -118,12 +132,17 @@ class Guard:
 class Api:
     """The answers; one method per path."""
 
-    def __init__(self, agent: view.Observed, events: EventSource, leave: Callable[[], None]) -> None:
-        self._agent = agent
+    def __init__(self, stage: Stage, events: EventSource, leave: Callable[[], None], experiment: Experiment | None) -> None:
+        self._stage = stage
         self._events = events
         self._leave = leave
         self._leaving = False
-        self._families = prometheus.families(agent.metrics)
+        self._experiment = experiment
+        prometheus.families(stage.agent.metrics)
+
+    @property
+    def _agent(self) -> view.Observed:
+        return self._stage.agent
 
     async def healthz(self, request: Request) -> Response:
         return JSONResponse({"healthy": True})
@@ -158,9 +177,26 @@ class Api:
 
     async def metrics(self, request: Request) -> Response:
         counters = {**self._agent.counters, **self._events.counters()}
-        return PlainTextResponse(
-            prometheus.exposition(self._agent, self._families, counters), headers={"content-type": prometheus.CONTENT_TYPE}
-        )
+        families = prometheus.families(self._agent.metrics)
+        return PlainTextResponse(prometheus.exposition(self._agent, families, counters), headers={"content-type": prometheus.CONTENT_TYPE})
+
+    async def begin_experiment(self, request: Request) -> Response:
+        return JSONResponse(self._switch.begin(await _document(request)), 201)
+
+    async def read_experiment(self, request: Request) -> Response:
+        since = request.query_params.get("since", "0")
+        if not since.isdecimal():
+            raise HTTPException(400, f"since: expected the number of an entry, found {since!r}")
+        return JSONResponse(self._switch.read(int(since)))
+
+    async def end_experiment(self, request: Request) -> Response:
+        return JSONResponse(self._switch.end())
+
+    @property
+    def _switch(self) -> Experiment:
+        if self._experiment is None:
+            raise HTTPException(403, "this agent takes no part in experiments; the setting `experiment` would let it")
+        return self._experiment
 
     async def leave(self, request: Request) -> Response:
         self._leaving = True
@@ -168,12 +204,27 @@ class Api:
         return JSONResponse({"leaving": True}, 202)
 
 
-def create_app(agent: view.Observed, token: str | None, events: EventSource, leave: Callable[[], None]) -> Starlette:
-    """The application. `leave` begins the end of the agent and returns at once.
+async def _document(request: Request) -> object:
+    """The JSON body of a request, if it is not too large."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > LARGEST_BODY:
+            raise HTTPException(413, f"expected at most {LARGEST_BODY >> 20} MiB")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "expected a JSON document") from None
+
+
+def create_app(
+    stage: Stage, token: str | None, events: EventSource, leave: Callable[[], None], experiment: Experiment | None = None
+) -> Starlette:
+    """The application for the agent on `stage`. `leave` begins the end of the agent and returns at once.
 
     Raises `SettingError` when two metrics would have one name at /metrics.
     """
-    api = Api(agent, events, leave)
+    api = Api(stage, events, leave, experiment)
     routes = [
         Route("/healthz", api.healthz),
         Route("/readyz", api.readyz),
@@ -183,10 +234,13 @@ def create_app(agent: view.Observed, token: str | None, events: EventSource, lea
         Route("/v1/status", api.status),
         Route("/v1/telemetry", api.telemetry),
         Route("/v1/events", api.events),
+        Route("/v1/experiment", api.begin_experiment, methods=["PUT"]),
+        Route("/v1/experiment", api.read_experiment, methods=["GET"]),
+        Route("/v1/experiment", api.end_experiment, methods=["DELETE"]),
         Route("/v1/leave", api.leave, methods=["POST"]),
         Route("/metrics", api.metrics),
     ]
-    paths = ", ".join(route.path for route in routes)
+    paths = ", ".join(dict.fromkeys(route.path for route in routes))
 
     async def explain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -197,10 +251,17 @@ def create_app(agent: view.Observed, token: str | None, events: EventSource, lea
             return JSONResponse({"error": f"{request.method} {request.url.path}: use {allowed}"}, 405, error.headers)
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
+    async def conflict(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, 409)
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, 400)
+
     async def apologise(request: Request, error: Exception) -> Response:
         return JSONResponse({"error": f"a fault of the agent: {type(error).__name__}; its log has more"}, 500)
 
-    app = Starlette(routes=routes, middleware=[Middleware(Guard, token=token)], exception_handlers={HTTPException: explain, 500: apologise})
+    handlers: Any = {HTTPException: explain, ConflictError: conflict, SettingError: refuse, 500: apologise}
+    app = Starlette(routes=routes, middleware=[Middleware(Guard, token=token)], exception_handlers=handlers)
     app.router.redirect_slashes = False
     app.state.events = events
     return app

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 
 from priomon_core.config import SECOND
 from priomon_core.errors import SettingError
@@ -30,7 +31,8 @@ Labels = Mapping[str, str]
 Series = tuple[Labels, float]
 
 
-def families(metrics: Sequence[Metric]) -> tuple[str, ...]:
+@cache
+def families(metrics: tuple[Metric, ...]) -> tuple[str, ...]:
     """The family of each metric. Raises `SettingError` where two metrics would share one."""
     taken: dict[str, str] = {}
     for metric in metrics:

@@ -16,10 +16,12 @@ from random import SystemRandom
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from priomon_core.config import SEAL_OVERHEAD
 from priomon_core.errors import PriomonError
 from priomon_core.identity import Address, Identity
 from priomon_node.agent import Agent
 from priomon_node.cgroup import reader
+from priomon_node.experiment import Experiment, Stage
 from priomon_node.generation import next_generation
 from priomon_node.keys import Keyring
 from priomon_node.logs import Log
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 LOOK_UP_ALONE = 5.0  # seconds between two look-ups of the seeds while no other node is known
 LOOK_UP = 60.0
+UNASKED = 120.0  # seconds that an agent of a single experiment waits for it
 SAVE = 30.0  # seconds between two times that peers are remembered
 
 
@@ -47,15 +50,18 @@ async def run(settings: AgentSettings, environment: Mapping[str, str], log: Log)
         loop.add_signal_handler(number, stop.set)
     seal = _seal(settings, environment, log)
     with await _bind(settings.bind) as bound:
-        agent = await _agent(settings, bound, seal, log)
+        samples = Samples(settings, log)
+        agent = await _agent(settings, bound, samples, seal, log)
         transport, _ = await loop.create_datagram_endpoint(lambda: agent, sock=bound)
+        stage = Stage(transport, agent)
+        experiment = _experiment(settings, stage, samples, seal, stop, log)
         identity = agent.identity
         log.info("started", name=identity.name, generation=identity.generation, address=show(identity.address), cluster=settings.cluster)
         try:
             async with asyncio.TaskGroup() as tasks:
                 company = [tasks.create_task(_look_up(agent, log)), tasks.create_task(_remember(agent, log))]
                 if settings.http is not None:
-                    tasks.create_task(_serve(settings, agent, stop, log))
+                    tasks.create_task(_serve(settings, stage, experiment, stop, log))
                 await stop.wait()
                 for task in company:
                     task.cancel()
@@ -83,7 +89,7 @@ def _seal(settings: AgentSettings, environment: Mapping[str, str], log: Log) -> 
     return Seal(keyring, settings.cluster, os.urandom(SENDER_LENGTH))
 
 
-async def _agent(settings: AgentSettings, bound: socket.socket, seal: Seal | None, log: Log) -> Agent:
+async def _agent(settings: AgentSettings, bound: socket.socket, samples: Samples, seal: Seal | None, log: Log) -> Agent:
     own = Address(*bound.getsockname()[:2])
     advertised = await _advertised(settings, own)
     folder = settings.state_dir
@@ -95,19 +101,33 @@ async def _agent(settings: AgentSettings, bound: socket.socket, seal: Seal | Non
     generation = next_generation(time.time_ns() // 1_000_000, None if folder is None else folder / "generation")
     gossip = settings.gossip
     if seal is not None:
-        gossip = replace(gossip, datagram_limit=gossip.datagram_limit - seal.OVERHEAD)
+        gossip = replace(gossip, datagram_limit=gossip.datagram_limit - SEAL_OVERHEAD)
     return Agent(
         Identity(settings.name, generation, advertised),
         settings.declared,
         gossip,
         settings.cluster,
         Peers([own, advertised], settings.seeds, None if folder is None else folder / "peers.json"),
-        Samples(settings, log),
+        samples,
         settings.sample_interval,
         seal,
         log.report,
         SystemRandom(),
     )
+
+
+def _experiment(
+    settings: AgentSettings, stage: Stage, samples: Samples, seal: Seal | None, stop: asyncio.Event, log: Log
+) -> Experiment | None:
+    match settings.experiment:
+        case "off":
+            return None
+        case "once":
+            # The program that started this agent may be gone before it gave the agent something to do.
+            waiting = asyncio.get_running_loop().call_later(UNASKED, stop.set)
+            return Experiment(stage, samples, seal, log, begun=waiting.cancel, over=stop.set)
+        case _:
+            return Experiment(stage, samples, seal, log)
 
 
 class Samples:
@@ -233,7 +253,7 @@ async def _remember(agent: Agent, log: Log) -> None:
             log.warning("peers not remembered", reason=str(error))
 
 
-async def _serve(settings: AgentSettings, agent: Agent, stop: asyncio.Event, log: Log) -> None:
+async def _serve(settings: AgentSettings, stage: Stage, experiment: Experiment | None, stop: asyncio.Event, log: Log) -> None:
     from priomon_node.access import read_token
     from priomon_node.events import EventSource
     from priomon_node.http_api import create_app, serve
@@ -242,6 +262,6 @@ async def _serve(settings: AgentSettings, agent: Agent, stop: asyncio.Event, log
     events = EventSource()
     log.listeners.append(events.publish)
     token = None if settings.http_token_file is None else read_token(settings.http_token_file)
-    app = create_app(agent, token, events, stop.set)
+    app = create_app(stage, token, events, stop.set, experiment)
     await serve(app, *settings.http, stop, lambda bound: log.info("serving HTTP", address=show(bound)))
     stop.set()

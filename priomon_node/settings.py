@@ -217,6 +217,16 @@ class AgentSettings:
             one_of("auto", "machine"),
         ),
     )
+    experiment: str = field(
+        default="off",
+        metadata=_documented(
+            "off",
+            "",
+            "on lets an orchestrator that has the HTTP token put this node into experiments: give it samples, delay and lose its datagrams. "
+            "once ends the agent after its first. Never on a node that others rely on.",
+            one_of("off", "on", "once"),
+        ),
+    )
     log_format: str = field(
         default="text",
         metadata=_documented("text", "", "text for people, json (one object per line) for machines.", one_of("text", "json")),
@@ -316,6 +326,8 @@ def _contradictions(settings: AgentSettings, environment: Mapping[str, str]) -> 
             "http",
             (f"{settings.http.host} can be reached from other machines, but there is no token; name one with http_token_file"),
         )
+    if settings.experiment != "off" and not (settings.http and settings.http_token_file):
+        yield "experiment", "an orchestrator needs HTTP and a token, or anyone could cut this node off; name one with http_token_file"
     names = [metric.name for metric in settings.declared]
     for name in settings.disable:
         if name not in names:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from priomon_results.compare import Group, Quartiles, Row
-    from priomon_results.store import Store
+    from priomon_results.sweep_compare import SweepComparison
 
 OUTSIDE = 1  # exit code
 
@@ -30,7 +31,8 @@ def compare(context: click.Context, first: Path, second: Path | None, numbers: t
 
     In one store, live runs are compared with simulated ones of the same scenario if it has both, else the two scenarios or code
     versions that were run last. Of two stores, each gives the scenario that was run last. A group is all complete runs that differ
-    in the seed alone.
+    in the seed alone. Of two stores of sweeps, the sweeps that were begun last are compared run by run: what differs by more than
+    chance explains is shown.
 
     \b
     python -m priomon_sim compare results/loss20/loss20.db
@@ -38,14 +40,58 @@ def compare(context: click.Context, first: Path, second: Path | None, numbers: t
 
     Exit codes: 0 all measures inside their tolerances, 1 one is outside, 2 there is nothing that can be compared.
     """
-    from priomon_results.compare import check_comparable, chosen_groups, compare, labels, latest_group, two_groups
-    from priomon_results.plots_compare import draw_comparison
-    from priomon_results.store import Store
-
     if second is not None and numbers:
         raise click.UsageError("--run chooses runs of one store; with two stores leave it out")
     if second is not None and second.resolve() == first.resolve():
         raise click.UsageError(f"{second}: both stores are the same; give it once to compare the runs in it")
+    if second is not None and (sweeps := sweep_comparison(first, second)):
+        from priomon_sim.sweep_screen import show_comparison
+
+        context.exit(OUTSIDE if show_comparison(sweeps, as_json) else 0)
+    found = comparison(first, second, numbers, output or first.parent / "compare")
+    if as_json:
+        click.echo(json.dumps(found.document(), allow_nan=False))
+    else:
+        found.show()
+    context.exit(0 if found.inside else OUTSIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two groups of runs, their names and databases, their measures beside each other, and the pictures that were drawn."""
+
+    names: tuple[str, str]
+    databases: tuple[Path, Path]
+    groups: tuple[Group, Group]
+    rows: Sequence[Row]
+    pictures: Sequence[Path]
+
+    @property
+    def inside(self) -> bool:
+        """Whether all measures lie inside their tolerances."""
+        return all(row.inside is not False for row in self.rows)
+
+    def document(self) -> dict[str, Any]:
+        """The comparison for JSON."""
+        a, b = (_side(*side) for side in zip(self.names, self.databases, self.groups, strict=True))
+        rows = [_plain(row) for row in self.rows]
+        return {"a": a, "b": b, "rows": rows, "inside": self.inside, "pictures": [str(path) for path in self.pictures]}
+
+    def show(self) -> None:
+        """Print the comparison as a table."""
+        _print(self.rows, self.names, self.groups)
+        click.echo(f"pictures: {self.pictures[0].parent}")
+
+
+def comparison(first: Path, second: Path | None, numbers: Sequence[int], folder: Path) -> Comparison:
+    """Compare groups of one store, of the runs with these `numbers` if there are any, or of two; pictures go to `folder`.
+
+    Raises `PriomonError`.
+    """
+    from priomon_results.compare import check_comparable, chosen_groups, compare, labels, latest_group, two_groups
+    from priomon_results.plots_compare import draw_comparison
+    from priomon_results.store import Store
+
     with ExitStack() as opened:
         stores = [opened.enter_context(Store(path, readonly=True)) for path in (first, second) if path is not None]
         if len(stores) == 2:
@@ -60,19 +106,16 @@ def compare(context: click.Context, first: Path, second: Path | None, numbers: t
         groups = {
             name: [store.load(run.id) for run in group] for name, store, group in zip(names, (stores[0], stores[-1]), (a, b), strict=True)
         }
-        pictures = draw_comparison(groups, output or first.parent / "compare")
-    if as_json:
-        sides = [_side(name, store, group) for name, store, group in zip(names, (stores[0], stores[-1]), (a, b), strict=True)]
-        document = {"a": sides[0], "b": sides[1], "rows": [_plain(row) for row in rows], "inside": _all_inside(rows)}
-        click.echo(json.dumps(document | {"pictures": [str(path) for path in pictures]}, allow_nan=False))
-    else:
-        _print(rows, names, (a, b))
-        click.echo(f"pictures: {pictures[0].parent}")
-    context.exit(0 if _all_inside(rows) else OUTSIDE)
+        return Comparison(names, (first, second or first), (a, b), rows, draw_comparison(groups, folder))
 
 
-def _all_inside(rows: Sequence[Row]) -> bool:
-    return all(row.inside is not False for row in rows)
+def sweep_comparison(first: Path, second: Path) -> SweepComparison | None:
+    """What differs between the sweeps of two stores, or None if they are not both stores of sweeps. Raises `PriomonError`."""
+    from priomon_results.store import Store
+    from priomon_results.sweep_compare import compare_sweeps, holds_sweeps
+
+    with Store(first, readonly=True) as a, Store(second, readonly=True) as b:
+        return compare_sweeps(a, b) if holds_sweeps(a) and holds_sweeps(b) else None
 
 
 def _print(rows: Sequence[Row], names: tuple[str, str], groups: tuple[Group, Group]) -> None:
@@ -111,10 +154,10 @@ def _number(value: float) -> str:
     return "never" if math.isinf(value) else f"{float(f'{value:.3g}'):,.12g}"
 
 
-def _side(name: str, store: Store, group: Group) -> dict[str, Any]:
+def _side(name: str, database: Path, group: Group) -> dict[str, Any]:
     run = group[0]
     described = {key: getattr(run, key) for key in ("scenario", "scenario_hash", "mode", "strategy", "code_version", "nodes")}
-    return {"label": name, "database": str(store.path), **described, "runs": [each.id for each in group]}
+    return {"label": name, "database": str(database), **described, "runs": [each.id for each in group]}
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -56,7 +57,13 @@ class Service:
 
     async def _serve(self) -> None:
         self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()
-        await serve(create_app(self._agent, self._token, BriefEvents(), self.left.set), "127.0.0.1", 0, self._stop, self._tell)
+        await serve(
+            create_app(SimpleNamespace(agent=self._agent), self._token, BriefEvents(), self.left.set),
+            "127.0.0.1",
+            0,
+            self._stop,
+            self._tell,
+        )
 
     def _tell(self, address: Address) -> None:
         self.url = f"http://{address.host}:{address.port}"

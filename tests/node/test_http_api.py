@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Awaitable, Callable, MutableMapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def agent(still_agent: New) -> Any:
 
 @pytest.fixture
 def app(agent: Any) -> Starlette:
-    return create_app(agent, None, EventSource(), lambda: None)
+    return create_app(SimpleNamespace(agent=agent), None, EventSource(), lambda: None)
 
 
 def as_json(found: Any) -> Any:
@@ -80,7 +81,7 @@ def test_metrics_for_prometheus(app: Starlette) -> None:
 
 def test_health_and_readiness_need_no_token(agent: Any) -> None:
     left: list[bool] = []
-    app = create_app(agent, "s3cret", EventSource(), lambda: left.append(True))
+    app = create_app(SimpleNamespace(agent=agent), "s3cret", EventSource(), lambda: left.append(True))
     assert ask(app, "/healthz")[::2] == (200, {"healthy": True})
     assert ask(app, "/readyz")[::2] == (503, {"ready": False, "error": "not ready: it has published no sample of its own yet"})
     agent.replica.publish(((0, 1),), 0)
@@ -94,7 +95,7 @@ def test_health_and_readiness_need_no_token(agent: Any) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/nodes", "/v1/nodes/me", "/v1/state", "/v1/status", "/v1/events", "/v1/telemetry", "/metrics", "/x"])
 def test_everything_else_needs_the_token(agent: Any, path: str) -> None:
-    app = create_app(agent, "s3cret", EventSource(), lambda: None)
+    app = create_app(SimpleNamespace(agent=agent), "s3cret", EventSource(), lambda: None)
     status, headers, body = ask(app, path)
     assert (status, headers["www-authenticate"]) == (401, "Bearer")
     assert body == {"error": "a token is needed: send it as `Authorization: Bearer TOKEN`"}
@@ -102,7 +103,7 @@ def test_everything_else_needs_the_token(agent: Any, path: str) -> None:
 
 def test_a_web_page_cannot_make_the_agent_leave(agent: Any) -> None:
     left: list[bool] = []
-    app = create_app(agent, None, EventSource(), lambda: left.append(True))
+    app = create_app(SimpleNamespace(agent=agent), None, EventSource(), lambda: left.append(True))
     assert ask(app, "/v1/leave", "POST", origin="http://evil.example")[0] == 403
     assert ask(app, "/v1/state", host="evil.example")[0] == 403
     assert ask(app, "/v1/leave")[::2] == (405, {"error": "GET /v1/leave: use POST"})
@@ -125,7 +126,7 @@ def test_what_is_not_there(app: Starlette, path: str, error: str) -> None:
 
 
 def test_a_fault_is_told_as_one(agent: Any) -> None:
-    app = create_app(agent, None, EventSource(), lambda: None)
+    app = create_app(SimpleNamespace(agent=agent), None, EventSource(), lambda: None)
     answers: list[Any] = []
 
     async def send(message: MutableMapping[str, Any]) -> None:
@@ -180,7 +181,7 @@ def test_a_stream_of_events_ends_with_the_server(agent: Any) -> None:
         assert (await reader.read()).endswith(b"0\r\n\r\n")  # the end of a whole answer
         writer.close()
 
-    with_server(create_app(agent, None, events, lambda: None), talk)
+    with_server(create_app(SimpleNamespace(agent=agent), None, events, lambda: None), talk)
 
 
 def test_a_client_that_goes_is_forgotten(agent: Any) -> None:
@@ -203,7 +204,7 @@ def test_a_client_that_goes_is_forgotten(agent: Any) -> None:
         events.publish("joined")
         assert events.counters() == {"queued_events": 0, "dropped_slow_listener": 0}
 
-    with_server(create_app(agent, None, events, lambda: None), talk)
+    with_server(create_app(SimpleNamespace(agent=agent), None, events, lambda: None), talk)
 
 
 def test_a_client_that_stalls_is_dropped(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +223,7 @@ def test_a_client_that_stalls_is_dropped(agent: Any, monkeypatch: pytest.MonkeyP
             await asyncio.Event().wait()
             return {"type": "http.disconnect"}
 
-        app = create_app(agent, None, events, lambda: None)
+        app = create_app(SimpleNamespace(agent=agent), None, events, lambda: None)
         streaming = asyncio.ensure_future(app(scope("/v1/events", "GET", {"host": "localhost"}), receive, send))
         async with asyncio.timeout(PATIENCE):
             await stalled.wait()
@@ -243,7 +244,7 @@ def test_a_silent_stream_says_that_it_lives(agent: Any, monkeypatch: pytest.Monk
         await reader.readuntil(b": alive\n\n")
         writer.close()
 
-    with_server(create_app(agent, None, EventSource(), lambda: None), talk)
+    with_server(create_app(SimpleNamespace(agent=agent), None, EventSource(), lambda: None), talk)
 
 
 def test_the_servers_signals_stay_the_agents(app: Starlette) -> None:

@@ -89,7 +89,7 @@ def test_families_are_named_by_metric_and_unit() -> None:
         "priomon_node_network_bytes_per_second",
         "priomon_node_storage_percent",
     )
-    assert prometheus.families([Metric("größe", "EUR", 1.0)]) == ("priomon_node_gr__e",)
+    assert prometheus.families((Metric("größe", "EUR", 1.0),)) == ("priomon_node_gr__e",)
 
 
 def test_help_survives_a_unit_with_a_newline(still_agent: New) -> None:
@@ -101,4 +101,4 @@ def test_two_metrics_of_one_family_are_refused() -> None:
     with pytest.raises(
         SettingError, match="metrics 'wait' and 'wait_seconds' would both be priomon_node_wait_seconds at /metrics; rename one"
     ):
-        prometheus.families([Metric("wait", "s", 1.0), Metric("wait_seconds", "", 1.0)])
+        prometheus.families((Metric("wait", "s", 1.0), Metric("wait_seconds", "", 1.0)))

@@ -1,0 +1,99 @@
+"""The verb `cluster`: a scenario run by real agents on this machine, then simulated, then compared."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+import click
+
+from priomon_core.errors import PriomonError
+
+if TYPE_CHECKING:
+    from priomon_node.orchestrator.live import Member
+    from priomon_sim.scenario import Scenario
+
+OUTSIDE, USAGE, INTERRUPTED = 1, 2, 130
+LOCAL_NODES = 200  # agents that one machine is asked to carry at most; 40 MB each
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  python -m priomon_node cluster scenarios/live10.yaml
+  python -m priomon_node cluster scenarios/live10.yaml --seeds 1..5 --set network.loss=20%"""
+)
+@click.argument("scenario", type=click.Path(path_type=Path))
+@click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting, such as nodes=20. May be repeated.")
+@click.option("--seeds", metavar="FIRST..LAST", help="Run once for each seed of a range, such as 1..5.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the results. [default: results/NAME]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of tables.")
+@click.option("--quiet", is_flag=True, help="No progress and no table; errors still show.")
+@click.pass_context
+def cluster(
+    context: click.Context,
+    scenario: Path,
+    overrides: tuple[str, ...],
+    seeds: str | None,
+    output: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run SCENARIO with real agents, simulate it, and compare.
+
+    Every node of the scenario is an agent process on the loopback of this machine. It samples what the scenario's workload says, or this
+    machine if it names none, and its datagrams meet the latency and loss of the scenario's network. Needs the extra `sim`.
+
+    Exit codes: 0 all measures inside their tolerances, 1 one is outside or the run failed, 2 usage or a bad scenario, 130 interrupted.
+    """
+    try:
+        from priomon_sim.cli import chosen_scenarios
+    except ImportError as error:
+        raise click.ClickException(f"{error}; install the simulator as well: pip install 'priomon[sim,node]'") from None
+    from priomon_sim.scenario_problems import ScenarioError
+
+    try:
+        inside = _run(chosen_scenarios(scenario, overrides, seeds), output, as_json, quiet)
+    except PriomonError as error:
+        click.echo(f"error: {error}" if "\n" not in str(error) else str(error), err=True)
+        interrupted = type(error).__name__ == "InterruptedRunError"
+        context.exit(INTERRUPTED if interrupted else USAGE if isinstance(error, ScenarioError) else OUTSIDE)
+    except KeyboardInterrupt:
+        click.echo("interrupted before the run began; no agent is left", err=True)
+        context.exit(INTERRUPTED)
+    context.exit(0 if inside else OUTSIDE)
+
+
+def _run(scenarios: Sequence[Scenario], output: Path | None, as_json: bool, quiet: bool) -> bool:
+    """Run, compare and tell; returns whether all measures are inside their tolerances."""
+    from priomon_node.orchestrator.fleet import Fleet
+    from priomon_node.orchestrator.validation import database, validate
+    from priomon_sim.cli_compare import comparison
+    from priomon_sim.progress import show_progress
+
+    if scenarios[0].nodes > LOCAL_NODES:
+        raise click.UsageError(f"{scenarios[0].nodes} agents are too many for one machine; set nodes to at most {LOCAL_NODES}")
+    folder = output or Path("results") / scenarios[0].name
+    folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def recruit(one: Scenario) -> Iterator[Sequence[Member]]:
+        with Fleet(one.nodes, one.gossip.sealed) as fleet:
+            yield fleet.members
+
+    command = ["python", "-m", "priomon_node", *sys.argv[1:]]
+    pairs = validate(scenarios, recruit, folder, lambda one, mode: show_progress(one, quiet, mode), Event(), command)
+    found = comparison(database(folder, scenarios[0]), None, (), folder / "compare")
+    report = folder / "report.html"
+    if as_json:
+        runs = [{"live": live, "simulated": simulated} for live, simulated in pairs]
+        click.echo(json.dumps({"runs": runs, "comparison": found.document(), "report": str(report)}, allow_nan=False))
+    elif not quiet:
+        found.show()
+        click.echo(f"report: {report}")
+    return found.inside

@@ -1,0 +1,117 @@
+"""The switch by which an orchestrator turns an agent into the subject of an experiment, and back. It is off unless a setting says so.
+
+An experiment has one orchestrator. If that falls silent the experiment ends by itself: a node must not stay cut off or lossy because
+somebody else's program died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from priomon_core.errors import PriomonError, SettingError
+from priomon_node.agent import Agent
+from priomon_node.assignment import read_assignment
+from priomon_node.logs import Log
+from priomon_node.subject import Sample, Subject
+
+if TYPE_CHECKING:
+    from priomon_node.seal import Seal
+
+PATIENCE = 30.0  # seconds of an orchestrator's silence after which its experiment is over
+
+
+class ConflictError(PriomonError):
+    """Not now: another experiment is on, or none is."""
+
+
+class Stage:
+    """A socket, and the agent that speaks through it at the moment."""
+
+    def __init__(self, transport: asyncio.DatagramTransport, agent: Agent) -> None:
+        self.agent = agent
+        self._transport = transport
+
+    def put(self, agent: Agent) -> None:
+        """Let another agent take the place of the present one, which rests."""
+        self.agent.connection_lost(None)
+        self.agent = agent
+        self._transport.set_protocol(agent)
+        agent.connection_made(self._transport)
+
+
+class Experiment:
+    """The agent's side of experiments. `measure` samples the machine; `begun` and `over` are called with every experiment."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        measure: Sample,
+        seal: Seal | None,
+        log: Log,
+        begun: Callable[[], None] = lambda: None,
+        over: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._stage = stage
+        self._usual = stage.agent
+        self._measure = measure
+        self._seal = seal
+        self._log = log
+        self._begun = begun
+        self._over = over
+        self._subject: Subject | None = None
+        self._taken = 0  # diary entries that the orchestrator has taken
+        self._silence: asyncio.TimerHandle | None = None
+
+    def begin(self, document: object) -> dict[str, Any]:
+        """Take an assignment. Raises `SettingError` if it cannot be done, `ConflictError` during another experiment."""
+        if self._subject is not None:
+            raise ConflictError(f"the experiment {self._subject.assignment.run!r} is going on here; end it with DELETE, or wait")
+        assignment = read_assignment(document)
+        if assignment.sealed != (self._seal is not None):
+            have, wanted = ("a key", "plain") if self._seal else ("no key", "sealed")
+            raise SettingError(
+                f"this agent has {have}, and the assignment wants {wanted} datagrams; set gossip.sealed: {str(not assignment.sealed).lower()}"
+            )
+        self._subject = Subject(assignment, self._measure, self._seal, self._log.report)
+        self._taken = 0
+        self._stage.put(self._subject)
+        self._log.info("experiment begins", run=assignment.run, name=assignment.identity.name)
+        self._begun()
+        self._listen()
+        return {"run": assignment.run, "key": assignment.identity.key}
+
+    def read(self, since: int) -> dict[str, Any]:
+        """The diary from entry number `since` on; those before it are dropped, because the orchestrator has them. Raises `ConflictError`."""
+        subject = self._running()
+        self._listen()
+        del subject.diary[: max(0, since - self._taken)]
+        self._taken = max(self._taken, since)
+        return {"run": subject.assignment.run, "first": self._taken, "entries": list(subject.diary)}
+
+    def end(self) -> dict[str, Any]:
+        """End the experiment; the agent is what it was before. Raises `ConflictError` if there is none."""
+        subject = self._running()
+        self._subject = None
+        if self._silence is not None:
+            self._silence.cancel()
+        self._stage.put(self._usual)
+        self._log.info("experiment ends", run=subject.assignment.run)
+        self._over()
+        return {"run": subject.assignment.run}
+
+    def _running(self) -> Subject:
+        if self._subject is None:
+            raise ConflictError("no experiment is going on here; begin one with PUT")
+        return self._subject
+
+    def _listen(self) -> None:
+        """Start to wait for the orchestrator's next request."""
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence = asyncio.get_running_loop().call_later(PATIENCE, self._give_up)
+
+    def _give_up(self) -> None:
+        self._log.warning("the orchestrator is silent", seconds=PATIENCE)
+        self.end()

@@ -1,0 +1,190 @@
+"""A scenario run by real agents: each is given its part, all start at one time, and their diaries are collected while they run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from priomon_core.config import SECOND
+from priomon_core.errors import PriomonError, SettingError
+from priomon_core.identity import Address, Identity
+from priomon_node.assignment import Assignment, LinkPlan
+from priomon_node.orchestrator.diaries import Diaries
+from priomon_node.orchestrator.remote import AgentError, Remote, SilentError
+from priomon_results.observer import Observer
+from priomon_results.store import RunWriter
+from priomon_results.summary import Ending
+from priomon_sim import topology
+from priomon_sim.driver import identities, stream
+from priomon_sim.scenario import Scenario
+from priomon_sim.world import Blueprint
+
+POLL = 1.0  # seconds between two times that an agent's diary is read
+SILENCE = 3.0  # seconds without an answer after which an agent is not waited for
+LEAD = 1.0  # seconds between the hand-out of assignments and the start, and per node:
+LEAD_PER_NODE = 0.02
+ENDING = 10.0  # seconds that agents have to tell of their end
+
+
+class LiveError(PriomonError):
+    """A scenario cannot be run by these agents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An agent that takes part: where it gossips, and its HTTP interface."""
+
+    gossip: Address
+    remote: Remote
+
+
+def check(scenario: Scenario) -> None:
+    """Raises `SettingError` for a scenario that only a simulator can run."""
+    if scenario.gossip.strategy != "scuttlebutt":
+        raise SettingError(
+            f"gossip.strategy: found {scenario.gossip.strategy}, but agents speak scuttlebutt; only the simulator has others"
+        )
+    if scenario.start != "cold":
+        raise SettingError(f"start: found {scenario.start}, but real agents begin knowing nothing; expected cold")
+
+
+class LiveRun:
+    """One run of `scenario` by `members`, node i of the scenario being members[i]. `progress` is told the run's time (ns) now and then."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        blueprint: Blueprint,
+        members: Sequence[Member],
+        writer: RunWriter,
+        progress: Callable[[int], None],
+    ) -> None:
+        if len(members) != scenario.nodes:
+            raise LiveError(f"{scenario.name} needs {scenario.nodes} agents, found {len(members)}; set nodes, or start as many")
+        self.observer = Observer(writer, blueprint.metrics, scenario.nodes, scenario.measure.spread_origins)
+        self._scenario = scenario
+        self._blueprint = blueprint
+        self._members = members
+        self._progress = progress
+        self._nodes = [Identity(n.name, n.generation, m.gossip) for n, m in zip(identities(scenario.nodes), members, strict=True)]
+        self.diaries = Diaries(self._nodes, blueprint.metrics, scenario.measure.spread_every, scenario.measure.every)
+        self._read = [0] * scenario.nodes  # diary entries read of each agent
+        self._heard = [0.0] * scenario.nodes  # when each answered last, by the monotonic clock
+
+    @property
+    def now(self) -> int:
+        """The instant (ns) up to which the run was observed."""
+        return self.diaries.shown
+
+    def run(self, stop: Event) -> None:
+        """Run to the end, or until `stop` is set or Ctrl-C. Raises `PriomonError`. In any case no agent is left in the experiment."""
+        with ThreadPoolExecutor(len(self._members)) as threads:
+            try:
+                start = self._assign(threads)
+                self._follow(threads, start, stop)
+            finally:
+                list(threads.map(self._end, self._members))
+
+    def ending(self) -> Ending:
+        """What a summary of the run up to now needs beside its observer."""
+        scenario = self._scenario
+        return Ending(
+            scenario=scenario.name,
+            seed=scenario.seed,
+            nodes=scenario.nodes,
+            strategy=scenario.gossip.strategy,
+            period=scenario.gossip.period,
+            now=self.now,
+            traffic=self.diaries.traffic(),
+            published=self.diaries.published(),
+            lost=self.diaries.lost(),
+        )
+
+    def write_ending(self) -> None:
+        """Let the observer store what is known only at the end."""
+        graph = self._blueprint.graph
+        names = [node.name for node in self._nodes]
+        self.observer.write_ending(names, topology.layout(graph, self._scenario.seed), graph.edges(), self.diaries.samples())
+
+    def _assign(self, threads: ThreadPoolExecutor) -> float:
+        """Give all agents their parts; returns when they start, by the monotonic clock."""
+        lead = LEAD + LEAD_PER_NODE * len(self._members)
+        begun, start = time.monotonic(), time.time_ns() + round(lead * SECOND)
+        documents = [self._assignment(node, start).to_json() for node in range(len(self._members))]
+        questions = [threads.submit(m.remote.ask, "PUT", "/v1/experiment", d) for m, d in zip(self._members, documents, strict=True)]
+        for question in questions:
+            question.result()
+        if time.monotonic() - begun > lead:
+            raise LiveError(f"handing out the parts took more than {lead:.1f} s, so agents began late; is the machine overloaded?")
+        self._heard = [time.monotonic()] * len(self._members)
+        return begun + lead
+
+    def _assignment(self, node: int, start: int) -> Assignment:
+        scenario, plan, nodes = self._scenario, self._blueprint, self._nodes
+        series = None if plan.series is None else tuple(map(tuple, plan.series[node].tolist()))
+        indexes = {other.address: index for index, other in enumerate(nodes)}
+        hops = plan.hops
+        return Assignment(
+            run=f"{scenario.name[:32]} {scenario.seed} {start}",
+            start=start,
+            duration=scenario.duration,
+            identity=nodes[node],
+            stream=stream(scenario.seed, nodes[node].name),
+            metrics=plan.metrics,
+            gossip=plan.gossip,
+            sealed=scenario.gossip.sealed,
+            peers=tuple(nodes[peer].address for peer in plan.peers[node]),
+            sample_every=plan.sample_every,
+            samples=series,
+            follow_every=scenario.measure.spread_every,
+            probe_every=scenario.measure.every,
+            links=LinkPlan(
+                scenario.seed,
+                node,
+                indexes,
+                plan.link,
+                {target: model for (source, target), model in plan.links.items() if source == node},
+                None if hops is None else {target: hops(node, target) for target in range(len(nodes)) if target != node},
+            ),
+        )
+
+    def _follow(self, threads: ThreadPoolExecutor, start: float, stop: Event) -> None:
+        """Read diaries once a second and show what is complete, until all have told of their end or are silent."""
+        asked: dict[Future[dict[str, Any]], int] = {}
+        last = start + self._scenario.duration / SECOND + ENDING
+        while not stop.is_set() and not all(self._over(node, last) for node in range(len(self._members))):
+            began = time.monotonic()
+            for node in set(range(len(self._members))) - set(asked.values()):
+                if not self.diaries.ended[node]:
+                    path = f"/v1/experiment?since={self._read[node]}"
+                    asked[threads.submit(self._members[node].remote.ask, "GET", path)] = node
+            answered, _ = wait(asked, POLL)
+            for answer in answered:
+                self._take(asked.pop(answer), answer)
+            self.diaries.show(self.observer, self._silent())
+            self._progress(self.now)
+            stop.wait(max(0.0, began + POLL - time.monotonic()))
+
+    def _take(self, node: int, answer: Future[dict[str, Any]]) -> None:
+        with suppress(SilentError):
+            diary = answer.result()
+            self._heard[node] = time.monotonic()
+            self.diaries.take(node, diary["entries"][self._read[node] - diary["first"] :])
+            self._read[node] = diary["first"] + len(diary["entries"])
+
+    def _silent(self) -> list[int]:
+        now = time.monotonic()
+        return [node for node, heard in enumerate(self._heard) if now - heard > SILENCE]
+
+    def _over(self, node: int, last: float) -> bool:
+        return self.diaries.ended[node] or (time.monotonic() > last - ENDING and node in self._silent()) or time.monotonic() > last
+
+    @staticmethod
+    def _end(member: Member) -> None:
+        with suppress(AgentError):
+            member.remote.ask("DELETE", "/v1/experiment")
