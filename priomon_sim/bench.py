@@ -21,14 +21,15 @@ import numpy as np
 import simpy
 
 from priomon_core.config import NO_LIMIT, SECOND, GossipSettings
+from priomon_core.latency import Uniform
+from priomon_core.links import Bernoulli, LinkModel, Links
 from priomon_core.metrics import BUILT_IN
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_results.schema import RunHeader
 from priomon_results.store import Store
 from priomon_sim.clock import Clock
+from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver
-from priomon_sim.latency import Uniform
-from priomon_sim.network import Bernoulli, LinkModel, Links
 
 DEGREE = 16
 LEGS = 3  # messages of a whole exchange
@@ -140,7 +141,7 @@ def _bytes_written() -> int | None:
 def _driver(nodes: int, loss: float, seed: int) -> Driver:
     random = Random(f"{seed} neighbours")
     peers = [[peer + (peer >= node) for peer in (random.randrange(nodes - 1) for _ in range(DEGREE))] for node in range(nodes)]
-    links = Links(nodes, seed, LinkModel(LATENCY, Bernoulli(loss)))
+    links = Links(nodes, seed, LinkModel(LATENCY, Bernoulli(loss)), draws=COMPILED_DRAWS)
     metrics = [replace(metric, filter="none") for metric in BUILT_IN]
     settings = GossipSettings(datagram_limit=NO_LIMIT, burst=1)
     return Driver(Clock(), metrics, settings, Scuttlebutt, peers, links, [np.array([VALUES])] * nodes, SECOND, seed)

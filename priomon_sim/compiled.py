@@ -22,13 +22,13 @@ ASK = 1 << 15
 LARGEST_VERSION = ASK - 1
 
 
-def compiled(function: Any) -> Any:
-    """`function` compiled by numba at its first call, with a cache on disk if there is a place for one."""
+def compiled(function: Any, signature: str | None = None) -> Any:
+    """`function` compiled by numba for a signature, or at its first call; with a cache on disk if there is a place for one."""
     try:
-        return numba.njit(cache=True)(function)
+        return numba.njit(signature, cache=True)(function)
     except RuntimeError:  # numba finds no writable folder for its cache
         warnings.warn("no writable folder for compiled kernels: set NUMBA_CACHE_DIR to spare each run some seconds", stacklevel=2)
-        return numba.njit(function)
+        return numba.njit(signature)(function)
 
 
 COMPILED = RowKind(

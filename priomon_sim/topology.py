@@ -20,7 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from priomon_core.errors import PriomonError, SettingError
-from priomon_sim.network import UNREACHABLE
+from priomon_core.links import UNREACHABLE
 
 Graph = Any  # networkx has no types
 LANDMARKS = 50

@@ -4,6 +4,8 @@ A row holds what one machine measured at one time. Rows of several machines may 
 time. The interval is the median step between its rows, and a *slot* is one interval long. A recording is never quite regular, so
 a step between half an interval and one and a half counts as one slot. What is further off (missing rows, rows too close together,
 empty or NaN cells) is a gap: refused, or bridged by holding the last good value, and then counted.
+
+Measured delays are such a file without times: each row is one throw of the dice.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priomon_core.errors import PriomonError
+from priomon_core.latency import Empirical
 
 LONGEST_GAP = 10_000  # slots; a longer one is two recordings, and bridging it would invent most of the series
 
@@ -62,16 +65,16 @@ def read_trace(path: Path, metrics: Mapping[str, Source], *, time: str, node: st
 
     `time` names the column of seconds, `node` that of machine names (None: the file records one machine). Raises `TraceError`.
     """
-    header, rows = read_table(path)
-    when = position(path, header, time)
-    owner = None if node is None else position(path, header, node)
-    sources = [([(position(path, header, column), column) for column in source.columns], source.scale) for source in metrics.values()]
+    header, rows = _table(path)
+    when = _position(path, header, time)
+    owner = None if node is None else _position(path, header, node)
+    sources = [([(_position(path, header, column), column) for column in source.columns], source.scale) for source in metrics.values()]
 
     machines: dict[str, _Machine] = {}
     for line, cells in rows:
         name = path.name if owner is None else cells[owner]
         machine = machines.setdefault(name, _Machine(name, [], [], []))
-        moment = number(path, line, time, cells[when])
+        moment = _number(path, line, time, cells[when])
         if math.isnan(moment):
             raise TraceError(f"{path}:{line}: column {time!r}: found no time, expected seconds")
         if machine.times and moment < machine.times[-1]:
@@ -81,7 +84,7 @@ def read_trace(path: Path, metrics: Mapping[str, Source], *, time: str, node: st
             )
         machine.lines.append(line)
         machine.times.append(moment)
-        machine.values.append([scale * sum(number(path, line, column, cells[at]) for at, column in columns) for columns, scale in sources])
+        machine.values.append([scale * sum(_number(path, line, column, cells[at]) for at, column in columns) for columns, scale in sources])
 
     steps = [later - sooner for m in machines.values() for sooner, later in zip(m.times, m.times[1:], strict=False)]
     interval = median(steps) if steps else 0.0
@@ -97,7 +100,22 @@ def read_trace(path: Path, metrics: Mapping[str, Source], *, time: str, node: st
     )
 
 
-def read_table(path: Path) -> tuple[list[str], Iterator[Cells]]:
+def read_empirical(path: Path, column: str = "latency_ms") -> Empirical:
+    """The delays in a CSV file (or CSV.gz) with a header; `column` holds milliseconds. Raises `TraceError` with file and line."""
+    header, rows = _table(path)
+    at = _position(path, header, column)
+    values = []
+    for line, cells in rows:
+        value = _number(path, line, column, cells[at])
+        if not value >= 0:
+            raise TraceError(f"{path}:{line}: column {column!r}: found {cells[at]!r}, expected milliseconds of at least 0")
+        values.append(round(value * 1e6))
+    if len(values) < 2:
+        raise TraceError(f"{path}: found {len(values)} delay; expected at least two")
+    return Empirical(tuple(values))
+
+
+def _table(path: Path) -> tuple[list[str], Iterator[Cells]]:
     """The column names of a CSV file and its rows, each as wide as the header. Raises `TraceError`, also while rows are drawn."""
     records = _records(path)
     header = [name.strip() for name in next(records, (1, []))[1]]
@@ -121,14 +139,14 @@ def read_table(path: Path) -> tuple[list[str], Iterator[Cells]]:
     return header, rows()
 
 
-def position(path: Path, header: list[str], column: str) -> int:
+def _position(path: Path, header: list[str], column: str) -> int:
     """Where a column stands. Raises `TraceError` if the file has none of this name."""
     if column not in header:
         raise TraceError(f"{path}:1: there is no column {column!r}; the file has {', '.join(map(repr, header))}")
     return header.index(column)
 
 
-def number(path: Path, line: int, column: str, cell: str) -> float:
+def _number(path: Path, line: int, column: str, cell: str) -> float:
     """The finite number in a cell, NaN if it is empty or says so. Raises `TraceError` for anything else."""
     try:
         value = float(cell) if "_" not in cell else math.inf

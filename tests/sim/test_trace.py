@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from priomon_sim.trace import Source, TraceError, read_trace
+from priomon_core.latency import Empirical
+from priomon_sim.trace import Source, TraceError, read_empirical, read_trace
 
 CPU = {"cpu": Source(("cpu",))}
 
@@ -107,3 +108,18 @@ def test_a_missing_file_or_node_column_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(TraceError, match="no column 'host'"):
         read_trace(write(tmp_path, "t,cpu", "0,1"), CPU, time="t", node="host")
+
+
+def test_measured_delays_are_read_from_csv(tmp_path: Path) -> None:
+    path = tmp_path / "ping.csv"
+    path.write_text("target,latency_ms\na,1.5\nb,0.25\n")
+    assert read_empirical(path) == Empirical((1_500_000, 250_000))
+    for content, said in [
+        ("rtt\n1\n2\n", r"ping\.csv:1: there is no column 'latency_ms'; the file has 'rtt'"),
+        ("latency_ms\n1\nfast\n", r"ping\.csv:3: column 'latency_ms': found 'fast'"),
+        ("latency_ms\n1\n-2\n", r"ping\.csv:3: column 'latency_ms': found '-2'"),
+        ("latency_ms\n1\n", "expected at least two"),
+    ]:
+        path.write_text(content)
+        with pytest.raises(TraceError, match=said):
+            read_empirical(path)

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 
 from priomon_core.config import NO_LIMIT, SECOND, GossipSettings
+from priomon_core.latency import Constant
+from priomon_core.links import Bernoulli, LinkModel, Links
 from priomon_core.messages import Delta, Digest, Row
 from priomon_core.metrics import Metric
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Outbox, Peer
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim.clock import Clock
+from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver, StrategyFactory
-from priomon_sim.latency import Constant
-from priomon_sim.network import Bernoulli, LinkModel, Links
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 PERIOD = 1_000 * SECOND  # an answer is there before the next round, however often TCP has to repeat it
@@ -138,7 +139,7 @@ def cluster() -> Iterator[Cluster]:
             GossipSettings(period=PERIOD, fanout=fanout, datagram_limit=NO_LIMIT),
             strategy,
             complete_graph(nodes),
-            Links(nodes, seed, LinkModel(Constant(1_000_000 if together else 0), Bernoulli(loss))),
+            Links(nodes, seed, LinkModel(Constant(1_000_000 if together else 0), Bernoulli(loss)), draws=COMPILED_DRAWS),
             [np.zeros((1, 1))] * nodes,
             ONCE,
             seed,

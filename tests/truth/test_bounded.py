@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from priomon_core.config import SECOND, GossipSettings
+from priomon_core.latency import Uniform
+from priomon_core.links import Bernoulli, LinkModel, Links
 from priomon_core.metrics import BUILT_IN, Filter, Metric
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim.clock import Clock
+from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver
-from priomon_sim.latency import Uniform
-from priomon_sim.network import Bernoulli, LinkModel, Links
 
 NODES = 5
 SAMPLES = 60
@@ -49,7 +50,7 @@ def worst_error(metrics: list[Metric], series: list[NDArray[np.float64]], loss: 
         GossipSettings(period=SECOND),
         Scuttlebutt,
         [[peer for peer in range(NODES) if peer != node] for node in range(NODES)],
-        Links(NODES, seed, LinkModel(Uniform(10_000_000, 300_000_000), Bernoulli(loss))),
+        Links(NODES, seed, LinkModel(Uniform(10_000_000, 300_000_000), Bernoulli(loss)), draws=COMPILED_DRAWS),
         series,
         SECOND,
         seed,

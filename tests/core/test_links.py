@@ -1,9 +1,9 @@
-"""Links: the addressed draws, the distributions, every way to be lost, and TCP."""
+"""Links: every way to be lost, late or doubled, TCP, and models as documents."""
 
+import json
 import math
 from collections.abc import Callable
-from pathlib import Path
-from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,67 +11,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from priomon_core.errors import SettingError
-from priomon_sim import latency, network
-from priomon_sim.latency import Constant, Empirical, Latency, Lognormal, Normal, Uniform, delay, read_empirical
-from priomon_sim.network import Bernoulli, GilbertElliott, LinkModel, Links
-from priomon_sim.trace import TraceError
+from priomon_core.latency import Constant, Empirical, Latency, Lognormal, Normal, Uniform
+from priomon_core.links import UNREACHABLE, Bernoulli, GilbertElliott, LinkModel, Links, from_json, to_json
+from priomon_sim.compiled_draws import COMPILED_DRAWS
 
-WORDS = st.integers(0, 2**64 - 1)
-LATENCIES: list[Latency] = [Constant(7), Uniform(10, 90), Normal(10**6, 10**5, 10), Lognormal(10**7, 0.5), Empirical((5, 9, 40))]
 MILLISECOND = 1_000_000
+SHARE = st.floats(0, 1)
+LATENCIES: list[Latency] = [Constant(7), Uniform(10, 90), Normal(10**6, 10**5, 10), Lognormal(10**7, 0.5), Empirical((5, 9, 40))]
+MODELS = st.builds(
+    LinkModel,
+    st.sampled_from(LATENCIES),
+    st.builds(Bernoulli, SHARE) | st.builds(GilbertElliott, st.floats(0.01, 1), SHARE, SHARE, SHARE),
+    bandwidth=st.none() | st.integers(10**6, 10**9),
+    queue=st.integers(0, 4000),
+    duplicate=SHARE,
+    reorder=SHARE,
+    reorder_delay=st.integers(1, MILLISECOND),
+)
 
 
 def fates(links: Links, datagrams: int, size: int = 100, step: int = MILLISECOND) -> list[tuple[int, ...]]:
     """What one link does to datagrams sent a `step` apart: the delays of their copies."""
     return [tuple(at - n * step for at in links.arrivals(0, 1, size, n * step)) for n in range(datagrams)]
-
-
-def test_child_is_splitmix64() -> None:
-    published = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
-    assert [network.child(1234567, index) for index in range(5)] == published
-
-
-@given(WORDS, WORDS)
-def test_compiled_and_plain_draws_are_equal(state: int, index: int) -> None:
-    assert network.child(state, index) == network._child(state, index)
-    assert network.uniform(state, index) == network._uniform(state, index)
-    assert 0 < network.uniform(state, index) < 1
-
-
-@given(WORDS, st.integers(0, 2**32 - 1), st.integers(0, 1000), st.integers(1, 5), st.floats(0, 0.9), st.sampled_from(LATENCIES))
-def test_compiled_and_plain_paths_are_equal(seed: int, link: int, message: int, hops: int, loss: float, model: Latency) -> None:
-    row = model.row()
-    plain = network._transit(seed, link, message, hops, loss, row), network._transfer(seed, link, message, 9000, hops, loss, row)
-    assert plain == (
-        network.transit(seed, link, message, hops, loss, row),
-        network.transfer(seed, link, message, 9000, hops, loss, row),
-    )
-
-
-@given(st.floats(0, 1, exclude_min=True, exclude_max=True), st.sampled_from(LATENCIES))
-def test_compiled_and_plain_delays_are_equal(u: float, model: Latency) -> None:
-    assert latency._delay(model.row(), u) == delay(model.row(), u)
-
-
-@given(st.floats(1e-16, 1 - 1e-16))
-def test_normal_quantile(u: float) -> None:
-    assert latency.normal_quantile(u) == pytest.approx(NormalDist().inv_cdf(u), rel=2e-9, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("model", "quantile"),
-    [
-        (Constant(7), lambda u: 7),
-        (Uniform(10, 90), lambda u: 10 + 80 * u),
-        (Normal(10**6, 10**5, 950_000), lambda u: max(950_000, NormalDist(1e6, 1e5).inv_cdf(u))),
-        (Lognormal(10**7, 0.5), lambda u: 1e7 * math.exp(0.5 * NormalDist().inv_cdf(u))),
-        (Empirical((40, 5, 9)), lambda u: float(np.quantile([5, 9, 40], u))),
-    ],
-)
-def test_delays_have_the_quantiles_of_their_distribution(model: Latency, quantile: Callable[[float], float]) -> None:
-    row = model.row()
-    for u in (1e-9, 0.001, 0.02, 0.3, 0.5, 0.9, 0.98, 0.999, 1 - 1e-9):
-        assert delay(row, u) == pytest.approx(quantile(u), rel=1e-6, abs=1)
 
 
 def test_delays_of_a_link_fill_the_distribution_evenly() -> None:
@@ -169,7 +130,9 @@ def test_an_override_holds_for_one_direction() -> None:
 
 
 def test_every_hop_has_a_latency_and_a_loss_of_its_own() -> None:
-    hops = np.array([[0, 3], [65535, 0]], dtype=np.uint16)
+    def hops(source: int, target: int) -> int:
+        return {(0, 1): 3, (1, 0): UNREACHABLE}[source, target]
+
     assert Links(2, 1, LinkModel(Constant(10)), hops=hops).arrivals(0, 1, 9, 0) == (30,)
     links = Links(2, 1, LinkModel(Uniform(0, 1000), Bernoulli(0.2)), hops=hops)
     got = [fate[0] for fate in fates(links, 20_000) if fate]
@@ -224,32 +187,77 @@ def test_a_stream_gives_up_in_the_end() -> None:
     assert Links(2, 1, LinkModel(Constant(10), Bernoulli(1.0))).stream(0, 1, 100, 0) == (-1, 15 * 152)
 
 
-def test_measured_delays_are_read_from_csv(tmp_path: Path) -> None:
-    path = tmp_path / "ping.csv"
-    path.write_text("target,latency_ms\na,1.5\nb,0.25\n")
-    assert read_empirical(path) == Empirical((1_500_000, 250_000))
-    for content, said in [
-        ("rtt\n1\n2\n", r"ping\.csv:1: there is no column 'latency_ms'; the file has 'rtt'"),
-        ("latency_ms\n1\nfast\n", r"ping\.csv:3: column 'latency_ms': found 'fast'"),
-        ("latency_ms\n1\n-2\n", r"ping\.csv:3: column 'latency_ms': found '-2'"),
-        ("latency_ms\n1\n", "expected at least two"),
-    ]:
-        path.write_text(content)
-        with pytest.raises(TraceError, match=said):
-            read_empirical(path)
+@given(MODELS, st.integers(0, 2**64 - 1))
+def test_links_treat_datagrams_alike_at_both_speeds(model: LinkModel, seed: int) -> None:
+    def treated(links: Links) -> tuple[list[Any], dict[str, int]]:
+        return [(links.arrivals(0, 1, 900, n * 1000), links.stream(1, 2, 9000, n * 1000)) for n in range(10)], links.lost
+
+    def hops(source: int, target: int) -> int:
+        return source + target
+
+    exception = {(1, 2): LinkModel(Constant(5))}
+    assert treated(Links(3, seed, model, exception, hops)) == treated(Links(3, seed, model, exception, hops, COMPILED_DRAWS))
+
+
+@given(MODELS)
+def test_a_model_survives_as_a_document(model: LinkModel) -> None:
+    assert from_json(json.loads(json.dumps(to_json(model)))) == model
+
+
+def test_a_document_is_what_the_description_says() -> None:
+    model = LinkModel(Uniform(10, 90), Bernoulli(0.2), bandwidth=10**6, duplicate=0.1)
+    assert to_json(model) == {
+        "latency": [1, 10, 80],
+        "loss": {"share": 0.2},
+        "bandwidth": 10**6,
+        "queue": 65_536,
+        "duplicate": 0.1,
+        "reorder": 0,
+        "reorder_delay": 0,
+    }
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=9,
+)
+
+
+@given(MODELS.map(to_json), st.sampled_from(["", "latency", "loss", "bandwidth", "queue", "duplicate", "reorder", "reorder_delay"]), JUNK)
+def test_any_document_is_a_model_or_refused(document: dict[str, Any], field: str, junk: object) -> None:
+    found = {**document, field: junk} if field else junk
+    try:
+        model = from_json(found)
+    except SettingError:
+        return
+    assert to_json(model) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"latency": None}, r"latency: found None, expected in whole ns \[0, value\]"),
+        ({"loss": 0.2}, "loss: found 0.2, expected an object with the fields share$"),
+        ({"loss": {"share": True}}, "share: found True, expected a number from 0 to 1"),
+        ({"loss": {"share": 10**400}}, "loss is a share from 0 to 1, got 1000"),
+        ({"loss": {"worsen": 0.1}}, r"loss: found \['worsen'\], expected an object with the fields worsen, recover, good, bad"),
+        ({"loss": {"worsen": 0.1, "recover": "1", "good": 0, "bad": 1}}, "recover: found '1', expected a number from 0 to 1"),
+        ({"bandwidth": 1.5}, r"bandwidth: found 1.5, expected a whole number of bit/s, or null, below 2\^63"),
+        ({"queue": None}, "queue: found None, expected a whole number of bytes"),
+        ({"duplicate": 2}, "duplicate is a share from 0 to 1, got 2"),
+        ({"reorder_delay": 2**63}, "reorder_delay: found 9223372036854775808, expected a whole number of ns"),
+        ({"jitter": 3}, "link model: found .*, expected an object with the fields latency, loss, bandwidth, queue"),
+    ],
+)
+def test_a_document_that_is_no_model_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        from_json({**to_json(LinkModel(Constant(1))), **change})
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Constant(-1), "at least 0"),
-        (lambda: Uniform(9, 3), "low <= high"),
-        (lambda: Normal(5, -1), "deviation must be"),
-        (lambda: Normal(5, 1, 6), "minimum <= mean"),
-        (lambda: Lognormal(0, 1.0), "median must be above 0"),
-        (lambda: Lognormal(5, 2.5), "sigma must be from 0 to 2"),
-        (lambda: Empirical((5,)), "at least two"),
-        (lambda: Empirical((5, -5)), "cannot be negative"),
         (lambda: Bernoulli(1.01), "share from 0 to 1, got 1.01"),
         (lambda: Bernoulli(math.nan), "share from 0 to 1"),
         (lambda: GilbertElliott(0.0, 0.0), "both 0"),
@@ -260,7 +268,6 @@ def test_measured_delays_are_read_from_csv(tmp_path: Path) -> None:
         (lambda: LinkModel(Constant(1), duplicate=2.0), "duplicate is a share"),
         (lambda: Links(70_000, 1, LinkModel(Constant(1))), "1 to 65536 nodes, got 70000"),
         (lambda: Links(2, 1, LinkModel(Constant(1)), {(0, 2): LinkModel(Constant(1))}), "0 -> 2; expected nodes from 0 to 1"),
-        (lambda: Links(3, 1, LinkModel(Constant(1)), hops=np.zeros((2, 2), np.uint16)), "each of 3 nodes"),
     ],
 )
 def test_settings_out_of_range_are_refused(make: Callable[[], object], said: str) -> None:

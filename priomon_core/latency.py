@@ -1,31 +1,26 @@
 """How long one datagram travels: delay distributions as inverse functions of one uniform number.
 
-A distribution is a row of float64: `[kind, parameters...]`. Compiled code turns a row and a uniform number into a delay, so one
-function serves every link whatever its distribution. All delays are in nanoseconds and never negative.
+A distribution is a row of floats: `[kind, parameters...]`. `delay` turns a row and a uniform number into a delay, so one function
+serves every link whatever its distribution, interpreted or compiled (see draws.py). Delays are in nanoseconds and never negative.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numba import njit
-from numpy.typing import NDArray
+from reprlib import repr as shortened
+from typing import Protocol
 
 from priomon_core.errors import SettingError
-from priomon_sim.trace import TraceError, number, position, read_table
 
 CONSTANT, UNIFORM, NORMAL, LOGNORMAL, EMPIRICAL = range(5)
-Row = NDArray[np.float64]
 
 
 class Latency(Protocol):
     """A distribution of delays."""
 
-    def row(self) -> Row:
+    def row(self) -> tuple[float, ...]:
         """The distribution as `delay` reads it."""
 
 
@@ -38,8 +33,8 @@ class Constant:
     def __post_init__(self) -> None:
         _require(self.value >= 0, "constant", f"the delay must be at least 0, got {self.value} ns")
 
-    def row(self) -> Row:
-        return np.array([CONSTANT, self.value], dtype=np.float64)
+    def row(self) -> tuple[float, ...]:
+        return float(CONSTANT), float(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +47,8 @@ class Uniform:
     def __post_init__(self) -> None:
         _require(0 <= self.low <= self.high, "uniform", f"expected 0 <= low <= high, got {self.low} and {self.high} ns")
 
-    def row(self) -> Row:
-        return np.array([UNIFORM, self.low, self.high - self.low], dtype=np.float64)
+    def row(self) -> tuple[float, ...]:
+        return float(UNIFORM), float(self.low), float(self.high - self.low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +63,8 @@ class Normal:
         _require(self.deviation >= 0, "normal", f"the deviation must be at least 0, got {self.deviation} ns")
         _require(0 <= self.minimum <= self.mean, "normal", f"expected 0 <= minimum <= mean, got {self.minimum} and {self.mean} ns")
 
-    def row(self) -> Row:
-        return np.array([NORMAL, self.mean, self.deviation, self.minimum], dtype=np.float64)
+    def row(self) -> tuple[float, ...]:
+        return float(NORMAL), float(self.mean), float(self.deviation), float(self.minimum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +79,8 @@ class Lognormal:
         # At 2 the largest of 2**52 draws is e**16 medians; far beyond, delays overflow 64 bits and mean nothing.
         _require(0 <= self.sigma <= 2, "lognormal", f"sigma must be from 0 to 2, got {self.sigma:g}")
 
-    def row(self) -> Row:
-        return np.array([LOGNORMAL, math.log(self.median), self.sigma], dtype=np.float64)
+    def row(self) -> tuple[float, ...]:
+        return float(LOGNORMAL), math.log(self.median), float(self.sigma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,23 +93,31 @@ class Empirical:
         _require(len(self.values) >= 2, "empirical", f"expected at least two measured delays, got {len(self.values)}")
         _require(min(self.values) >= 0, "empirical", f"a delay cannot be negative, got {min(self.values)} ns")
 
-    def row(self) -> Row:
-        return np.array([EMPIRICAL, *sorted(self.values)], dtype=np.float64)
+    def row(self) -> tuple[float, ...]:
+        return (float(EMPIRICAL), *map(float, sorted(self.values)))
 
 
-def read_empirical(path: Path, column: str = "latency_ms") -> Empirical:
-    """The delays in a CSV file (or CSV.gz) with a header; `column` holds milliseconds. Raises `TraceError` with file and line."""
-    header, rows = read_table(path)
-    at = position(path, header, column)
-    values = []
-    for line, cells in rows:
-        value = number(path, line, column, cells[at])
-        if not value >= 0:
-            raise TraceError(f"{path}:{line}: column {column!r}: found {cells[at]!r}, expected milliseconds of at least 0")
-        values.append(round(value * 1e6))
-    if len(values) < 2:
-        raise TraceError(f"{path}: found {len(values)} delay; expected at least two")
-    return Empirical(tuple(values))
+def of_row(row: object) -> Latency:
+    """The distribution that has this row, a sequence of numbers as `row()` gives it. Raises `SettingError` for anything else."""
+    found: Latency | None = None
+    if isinstance(row, Sequence) and all(type(number) in (int, float) and abs(number) < 2**63 for number in row):
+        match row:
+            case [kind, value] if kind == CONSTANT:
+                found = Constant(int(value))
+            case [kind, low, width] if kind == UNIFORM:
+                found = Uniform(int(low), int(low) + int(width))
+            case [kind, mean, deviation, minimum] if kind == NORMAL:
+                found = Normal(int(mean), int(deviation), int(minimum))
+            case [kind, log_median, sigma] if kind == LOGNORMAL and log_median < math.log(2**63):
+                found = Lognormal(round(math.exp(log_median)), sigma)
+            case [kind, *values] if kind == EMPIRICAL:
+                found = Empirical(tuple(map(int, values)))
+        if found and found.row() == tuple(row):
+            return found
+    raise SettingError(
+        f"latency: found {shortened(row)}, expected in whole ns [{CONSTANT}, value], [{UNIFORM}, low, high - low], "
+        f"[{NORMAL}, mean, deviation, minimum], [{LOGNORMAL}, ln(median), sigma] or [{EMPIRICAL}, delays in ascending order...]"
+    )
 
 
 def _require(good: bool, kind: str, rule: str) -> None:
@@ -137,7 +140,7 @@ _D = (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996, 3.7544086
 _TAIL = 0.02425
 
 
-def _normal_quantile(u: float) -> float:
+def normal_quantile(u: float) -> float:
     """The value below which a share `u`, 0 < u < 1, of the standard normal distribution lies."""
     tail = min(u, 1.0 - u)
     above = below = 0.0
@@ -156,10 +159,7 @@ def _normal_quantile(u: float) -> float:
     return x * above / below
 
 
-normal_quantile: Any = njit("float64(float64)", cache=True)(_normal_quantile)
-
-
-def _delay(row: Row, u: float) -> int:
+def delay(row: Sequence[float], u: float) -> int:
     """The delay (ns) below which a share `u`, 0 < u < 1, of the distribution `row` lies."""
     kind = row[0]
     if kind == CONSTANT:
@@ -173,6 +173,3 @@ def _delay(row: Row, u: float) -> int:
     place = 1.0 + u * (len(row) - 2)
     below = int(place)
     return int(row[below] + (row[below + 1] - row[below]) * (place - below))
-
-
-delay: Any = njit("int64(float64[::1], float64)", cache=True)(_delay)

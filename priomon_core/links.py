@@ -1,46 +1,33 @@
 """The links between nodes: what becomes of each datagram on its way in one direction.
 
-Chance is *addressed*, not drawn from a generator with a state: every random number is a function of the seed, the link, the number
-of the datagram on that link, and its purpose. So a run does not depend on the order in which links are asked, and two settings
-under the same seed meet the same luck. An address is a path in a tree whose every step is one output of SplitMix64 (Steele, Lea
-and Flood, 2014): from a state, child i is the i-th number of the stream that starts there.
+The simulator applies them to messages in flight, an agent to what its own transport sends. Both draw alike (see draws.py): the n-th
+datagram of a link meets the same luck in either.
 
-Not modelled: congestion control, acknowledgements and fast retransmission of TCP, and pipes shared by several links.
+A model travels as a JSON object with the fields of `LinkModel`, where `latency` is the row of its distribution (see latency.py) and
+`loss` an object with the fields of `Bernoulli` or of `GilbertElliott`.
+
+Not modelled: pipes shared by several links.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from reprlib import repr as shortened
 from typing import Any
 
-import numpy as np
-from numba import njit
-from numpy.typing import NDArray
-
+from priomon_core.draws import BURST, COPY, DUPLICATE, PLAIN, REORDER, Draws
 from priomon_core.errors import SettingError
-from priomon_sim.latency import Latency, Row, delay
+from priomon_core.latency import Latency, of_row
 
 MOST_NODES = 1 << 16
-UNREACHABLE = 65535  # in a matrix of hops
-
-SEGMENT = 1448  # payload bytes of a TCP segment on Ethernet: 1,500 less the headers
-SEGMENT_HEADERS = 52  # IPv4 20, TCP 20, time stamps 12
-FIRST_TIMEOUT = 200_000_000  # ns; the least retransmission time-out of Linux, where RFC 6298 says 1 s
-LONGEST_TIMEOUT = 120_000_000_000
-RETRIES = 15  # then Linux gives the connection up (tcp_retries2)
-
-# What a number drawn for a datagram decides: the children of its state.
-LOSS, LATENCY, COPY, DUPLICATE, REORDER, BURST, STREAM = range(7)
-
-_WORD = 0xFFFFFFFFFFFFFFFF
-_GOLDEN = 0x9E3779B97F4A7C15
+UNREACHABLE = 65535  # hops between nodes that no path joins
 
 
 def _require_share(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise SettingError(f"{name} is a share from 0 to 1, got {value:g}")
+        raise SettingError(f"{name} is a share from 0 to 1, got {shortened(value)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +97,46 @@ class LinkModel:
             raise SettingError(f"reordering needs a delay above 0, got {self.reorder_delay} ns")
 
     @property
-    def plain(self) -> bool:
+    def simple(self) -> bool:
         """Whether a datagram's fate is one draw of loss and one of latency."""
         return isinstance(self.loss, Bernoulli) and not (self.bandwidth or self.duplicate or self.reorder)
+
+
+def to_json(model: LinkModel) -> dict[str, Any]:
+    """The model as a JSON object (see above)."""
+    return {**asdict(model), "latency": list(model.latency.row())}
+
+
+def from_json(document: object) -> LinkModel:
+    """The model that `to_json` gave this document; its links treat datagrams alike. Raises `SettingError` for anything else."""
+    model = _fields(LinkModel, "link model", document)
+    bursts = isinstance(model["loss"], dict) and "worsen" in model["loss"]
+    kind: type[Bernoulli | GilbertElliott] = GilbertElliott if bursts else Bernoulli
+    loss = _fields(kind, "loss", model["loss"])
+    for name, share in (loss | {name: model[name] for name in ("duplicate", "reorder")}).items():
+        if type(share) not in (int, float):
+            raise SettingError(f"{name}: found {shortened(share)}, expected a number from 0 to 1")
+    for name, unit in (("bandwidth", "bit/s, or null"), ("queue", "bytes"), ("reorder_delay", "ns")):
+        number = model[name]
+        if not ((type(number) is int and number < 2**63) or (name == "bandwidth" and number is None)):
+            raise SettingError(f"{name}: found {shortened(number)}, expected a whole number of {unit}, below 2^63")
+    return LinkModel(**{**model, "latency": of_row(model["latency"]), "loss": kind(**loss)})
+
+
+def _fields(kind: type, name: str, document: object) -> dict[str, Any]:
+    expected = [field.name for field in fields(kind)]
+    if isinstance(document, dict) and document.keys() == set(expected):
+        return document
+    found = sorted(map(str, document)) if isinstance(document, dict) else document
+    raise SettingError(f"{name}: found {shortened(found)}, expected an object with the fields {', '.join(expected)}")
 
 
 class Links:
     """All links of a run. `overrides` gives single directions, (source, target), a model of their own.
 
-    With `hops`, uint16 [nodes, nodes], a datagram crosses that many hops, each with a latency and a loss of its own. Raises
-    `SettingError`. `lost` counts datagrams by cause; datagrams of streams are retransmitted and not counted.
+    A datagram crosses `hops(source, target)` hops, each with a latency and a loss of its own; None: always one. `draws` are the
+    functions that chance comes from. Raises `SettingError`. `lost` counts datagrams by cause; datagrams of streams are retransmitted
+    and not counted.
     """
 
     def __init__(
@@ -128,24 +145,24 @@ class Links:
         seed: int,
         default: LinkModel,
         overrides: Mapping[tuple[int, int], LinkModel] | None = None,
-        hops: NDArray[np.uint16] | None = None,
+        hops: Callable[[int, int], int] | None = None,
+        draws: Draws = PLAIN,
     ) -> None:
         if not 0 < nodes <= MOST_NODES:
             raise SettingError(f"links join 1 to {MOST_NODES} nodes, got {nodes}")
-        if hops is not None and hops.shape != (nodes, nodes):
-            raise SettingError(f"the matrix of hops is {hops.shape}, expected one row and one column for each of {nodes} nodes")
         overrides = overrides or {}
         for source, target in overrides:
             if not (0 <= source < nodes and 0 <= target < nodes):
                 raise SettingError(f"an override names the link {source} -> {target}; expected nodes from 0 to {nodes - 1}")
         self.lost = {"loss": 0, "queue": 0, "unreachable": 0}
-        self._seed = seed & _WORD
+        self._draws = draws
+        self._seed = seed & 0xFFFFFFFFFFFFFFFF
         self._default = default
-        self._row = default.latency.row()
+        self._row = draws.row(default.latency.row())
         self._loss = default.loss.share
-        self._overrides = {source << 16 | target: (model, model.latency.row()) for (source, target), model in overrides.items()}
+        self._overrides = {source << 16 | target: (model, draws.row(model.latency.row())) for (source, target), model in overrides.items()}
         self._hops = hops
-        self._plain = default.plain and not overrides and hops is None
+        self._simple = default.simple and not overrides and hops is None
         self._sent: defaultdict[int, int] = defaultdict(int)  # how many messages each link has been given
         self._bad: dict[int, bool] = {}  # Gilbert-Elliott state of each link
         self._free: dict[int, int] = {}  # when each link with a bandwidth has sent all it was given
@@ -163,9 +180,9 @@ class Links:
         link = source << 16 | target
         message = self._sent[link]
         self._sent[link] = message + 1
-        if not self._plain:
+        if not self._simple:
             return self._shaped(link, message, size, now)
-        taken = transit(self._seed, link, message, 1, self._loss, self._row)
+        taken = self._draws.transit(self._seed, link, message, 1, self._loss, self._row)
         if taken < 0:
             self.lost["loss"] += 1
             return ()
@@ -184,7 +201,7 @@ class Links:
         hops = self._distance(link)
         if hops == UNREACHABLE:
             return -1, 0
-        taken, extra = transfer(self._seed, link, message, size, hops, model.loss.share, row)
+        taken, extra = self._draws.transfer(self._seed, link, message, size, hops, model.loss.share, row)
         if taken < 0:
             return -1, extra
         leave = now if model.bandwidth is None else self._serialise(link, model.bandwidth, size + extra, now)
@@ -202,24 +219,25 @@ class Links:
                 self.lost["queue"] += 1
                 return ()
             leave = self._serialise(link, model.bandwidth, size, now)
-        state = child(child(self._seed, link), message)
+        draws = self._draws
+        state = draws.child(draws.child(self._seed, link), message)
         loss = model.loss.share if isinstance(model.loss, Bernoulli) else self._loss_now(link, model.loss, state)
-        taken = path(state, hops, loss, row)
+        taken = draws.path(state, hops, loss, row)
         if taken < 0:
             self.lost["loss"] += 1
             return ()
-        if model.reorder and uniform(state, REORDER) < model.reorder:
+        if model.reorder and draws.uniform(state, REORDER) < model.reorder:
             taken += model.reorder_delay
-        if model.duplicate and uniform(state, DUPLICATE) < model.duplicate:
-            return leave + taken, leave + path(child(state, COPY), hops, 0.0, row)
+        if model.duplicate and draws.uniform(state, DUPLICATE) < model.duplicate:
+            return leave + taken, leave + draws.path(draws.child(state, COPY), hops, 0.0, row)
         return (leave + taken,)
 
     def _distance(self, link: int) -> int:
-        return 1 if self._hops is None else self._hops.item(link >> 16, link & 0xFFFF)
+        return 1 if self._hops is None else self._hops(link >> 16, link & 0xFFFF)
 
     def _loss_now(self, link: int, model: GilbertElliott, state: int) -> float:
         """The loss that this datagram meets; moves the link's state."""
-        drawn = uniform(state, BURST)
+        drawn = self._draws.uniform(state, BURST)
         bad = self._bad.get(link)
         if bad is None:  # the first datagram finds the link in its stationary state
             bad = drawn < model.share_bad
@@ -239,71 +257,3 @@ class Links:
         leave = max(now, self._free.get(link, now)) - (-size * 8_000_000_000 // bandwidth)
         self._free[link] = leave
         return leave
-
-
-# One source, two speeds: the plain functions mask to 64 bits, the compiled ones, given these types, wrap there by themselves.
-
-
-def _child(state: int, index: int) -> int:
-    """The 64-bit state under `state` with this index."""
-    z = (state + index * _GOLDEN + _GOLDEN) & _WORD
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _WORD
-    return z ^ (z >> 31)
-
-
-child: Any = njit("uint64(uint64, uint64)", cache=True)(_child)
-
-
-def _uniform(state: int, index: int) -> float:
-    """A number in (0, 1), never 0 or 1: the top 52 bits of a child, and half a step."""
-    return (float(child(state, index) >> 12) + 0.5) * 2.0**-52
-
-
-uniform: Any = njit("float64(uint64, uint64)", cache=True)(_uniform)
-
-
-def _path(state: int, hops: int, loss: float, row: Row) -> int:
-    """Nanoseconds that a datagram takes over `hops` hops, each with its own luck; -1 if one of them loses it."""
-    losses, delays = child(state, LOSS), child(state, LATENCY)
-    total = 0
-    for hop in range(hops):
-        if uniform(losses, hop) < loss:
-            return -1
-        total += delay(row, uniform(delays, hop))
-    return total
-
-
-path: Any = njit("int64(uint64, int64, float64, float64[::1])", cache=True)(_path)
-
-
-def _transit(seed: int, link: int, message: int, hops: int, loss: float, row: Row) -> int:
-    """`path` of the datagram with this number on this link."""
-    return int(path(child(child(seed, link), message), hops, loss, row))
-
-
-transit: Any = njit("int64(uint64, uint64, uint64, int64, float64, float64[::1])", cache=True)(_transit)
-
-
-def _transfer(seed: int, link: int, message: int, size: int, hops: int, loss: float, row: Row) -> tuple[int, int]:
-    """Nanoseconds until the last segment of a message is there (-1: given up) and the bytes of all retransmissions."""
-    segments = child(child(child(seed, link), message), STREAM)
-    last = extra = 0
-    for segment in range(max(1, -(-size // SEGMENT))):
-        length = min(SEGMENT, size - segment * SEGMENT)
-        waited, timeout, attempt = 0, FIRST_TIMEOUT, 0
-        tries = child(segments, segment)
-        taken = path(child(tries, attempt), hops, loss, row)
-        while taken < 0:
-            if attempt == RETRIES:
-                return -1, extra
-            attempt += 1
-            waited += timeout
-            timeout = min(2 * timeout, LONGEST_TIMEOUT)
-            extra += length + SEGMENT_HEADERS
-            taken = path(child(tries, attempt), hops, loss, row)
-        last = max(last, waited + taken)
-    return last, extra
-
-
-transfer: Any = njit("UniTuple(int64, 2)(uint64, uint64, uint64, int64, int64, float64, float64[::1])", cache=True)(_transfer)
