@@ -70,10 +70,8 @@ class Experiment:
             raise ConflictError(f"the experiment {self._subject.assignment.run!r} is going on here; end it with DELETE, or wait")
         assignment = read_assignment(document)
         if assignment.sealed != (self._seal is not None):
-            have, wanted = ("a key", "plain") if self._seal else ("no key", "sealed")
-            raise SettingError(
-                f"this agent has {have}, and the assignment wants {wanted} datagrams; set gossip.sealed: {str(not assignment.sealed).lower()}"
-            )
+            have, wanted, remedy = ("a key", "plain", "true") if self._seal else ("no key", "sealed", "false")
+            raise SettingError(f"this agent has {have}, and the assignment wants {wanted} datagrams; set gossip.sealed: {remedy}")
         self._subject = Subject(assignment, self._measure, self._seal, self._log.report)
         self._taken = 0
         self._stage.put(self._subject)
@@ -83,7 +81,7 @@ class Experiment:
         return {"run": assignment.run, "key": assignment.identity.key}
 
     def read(self, since: int) -> dict[str, Any]:
-        """The diary from entry number `since` on; those before it are dropped, because the orchestrator has them. Raises `ConflictError`."""
+        """The diary from entry number `since` on; those before are dropped, as the orchestrator has them. Raises `ConflictError`."""
         subject = self._running()
         self._listen()
         del subject.diary[: max(0, since - self._taken)]

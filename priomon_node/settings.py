@@ -222,8 +222,8 @@ class AgentSettings:
         metadata=_documented(
             "off",
             "",
-            "on lets an orchestrator that has the HTTP token put this node into experiments: give it samples, delay and lose its datagrams. "
-            "once ends the agent after its first. Never on a node that others rely on.",
+            "on lets an orchestrator that has the HTTP token put this node into experiments: give it samples, delay and lose its "
+            "datagrams. once ends the agent after its first. Never on a node that others rely on.",
             one_of("off", "on", "once"),
         ),
     )

@@ -47,7 +47,7 @@ def check(scenario: Scenario) -> None:
     """Raises `SettingError` for a scenario that only a simulator can run."""
     if scenario.gossip.strategy != "scuttlebutt":
         raise SettingError(
-            f"gossip.strategy: found {scenario.gossip.strategy}, but agents speak scuttlebutt; only the simulator has others"
+            f"gossip.strategy: found {scenario.gossip.strategy}, but agents speak scuttlebutt only"
         )
     if scenario.start != "cold":
         raise SettingError(f"start: found {scenario.start}, but real agents begin knowing nothing; expected cold")

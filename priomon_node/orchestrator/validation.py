@@ -50,7 +50,9 @@ def database(folder: Path, scenario: Scenario) -> Path:
 def execute_live(
     scenario: Scenario, members: Sequence[Member], store: Store, progress: Progress, stop: Event
 ) -> tuple[int, Summary, Series | None]:
-    """Run a scenario by real agents to its end; returns the id of the stored run, its summary, and what nodes measured if the scenario names no workload.
+    """Run a scenario by real agents to its end.
+
+    Returns the id of the stored run, its summary, and what nodes measured if the scenario names no workload.
 
     Raises `PriomonError`, and `InterruptedRunError` on Ctrl-C or when `stop` is set.
     """
