@@ -11,11 +11,15 @@ SECOND = 1_000_000_000  # time inside is integer nanoseconds
 UDP_IPV4_HEADERS = 28  # bytes that every datagram costs beside its payload
 SEAL_OVERHEAD = 33  # bytes that encryption adds to a payload: format, key id, sender, counter and tag
 NO_LIMIT = 1 << 40
+NEVER = 1 << 62  # a time that does not come
 
 
 def setting(default: Any, unit: str, reason: str) -> Any:
     """A dataclass field that carries its own documentation."""
     return field(default=default, metadata={"unit": unit, "reason": reason})
+
+
+_PUSHES = (("flushes", 1), ("repair", 1), ("hot", 1), ("degree", 2))  # the smallest values of settings for strategies that push
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,21 @@ class GossipSettings:
         "ns",
         "An update that waits this long moves up one priority class, so that a full packet never starves the low ones.",
     )
+    flushes: int = setting(
+        2, "per round", "rumor and tree: how often waiting updates leave. Each hop waits half of such an interval; each flush costs headers."
+    )
+    repair: int = setting(
+        10,
+        "rounds",
+        "rumor and tree: while updates keep coming, nodes compare all they know this seldom. In a lull they compare hashes every round.",
+    )
+    hot: int = setting(
+        2, "pushes", "rumor: in vain pushes of an update until a node stops to push it. More of them leave less to repair and cost more."
+    )
+    degree: int = setting(8, "links", "tree: most links of a node. Fewer share the load evenly; more make the tree flat, and lag short.")
 
     def __post_init__(self) -> None:
-        for name, smallest in (("period", 1), ("fanout", 1), ("datagram_limit", 256), ("burst", 1), ("settling", 0), ("ageing", 1)):
+        for name, smallest in (("period", 1), ("fanout", 1), ("datagram_limit", 256), ("burst", 1), ("settling", 0), ("ageing", 1), *_PUSHES):
             if getattr(self, name) < smallest:
                 unit = next(f.metadata["unit"] for f in fields(self) if f.name == name)
                 raise SettingError(f"{name}: expected at least {smallest} {unit}, found {getattr(self, name)}")

@@ -135,7 +135,8 @@ class AgentReplica(Replica):
         slot = self.holdings.find(key)
         if slot is None and len(self.holdings.keys) < MOST_ORIGINS:
             slot = self.holdings.insert(key)
-            self.versions.insert(slot, 0)
+            for row in (self.versions, *self.companions):
+                row.insert(slot, 0)
             self.own += slot <= self.own
         return slot
 
@@ -159,6 +160,7 @@ class AgentReplica(Replica):
         slot = self.holdings.find(key)
         if slot is not None:
             self.holdings.remove(slot)
-            del self.versions[slot]
+            for row in (self.versions, *self.companions):
+                del row[slot]
             self.own -= slot < self.own
             self.survey()

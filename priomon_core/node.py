@@ -18,12 +18,13 @@ from priomon_core.strategies.base import Peer, Strategy
 class GossipNode:
     """A node that gossips what it knows with `peers`, which its driver may change at any time.
 
-    All times are integer nanoseconds of the driver's clock, which must not run backwards. `deadline` is when the first round is due; a
-    driver draws it from the first period, so that nodes that start together do not speak together. `receive(message, source, now)`
+    All times are integer nanoseconds of the driver's clock, which must not run backwards. `deadline` is when `wake` has something to do:
+    at first the first round, which a driver draws from the first period, so that nodes that start together do not speak together;
+    `round_due` is when the next round begins. `receive(message, source, now)`
     handles a message that arrived from a peer: it is the strategy's own.
     """
 
-    __slots__ = ("_period", "_random", "deadline", "fanout", "outbox", "peers", "publisher", "receive", "replica", "strategy")
+    __slots__ = ("_period", "_random", "deadline", "fanout", "outbox", "peers", "publisher", "receive", "replica", "round_due", "strategy")
 
     def __init__(
         self,
@@ -44,7 +45,7 @@ class GossipNode:
         self.receive = strategy.receive
         self._period = settings.period
         self._random = random
-        self.deadline = deadline
+        self.deadline = self.round_due = deadline
 
     def sample(self, values: Sequence[float], now: int) -> None:
         """Take a sample of the node's metrics, in their declared order and units; NaN where there is none.
@@ -55,16 +56,25 @@ class GossipNode:
         changes = self.publisher.select(values, now)
         if changes:
             self.replica.publish(changes, now)
+            self.strategy.published(self._choose, now)
 
     def wake(self, now: int) -> None:
-        """Begin a round if one is due. A node that overslept rounds begins one, and the next a whole period after."""
+        """Do what is due: flush, begin a round. A node that overslept rounds begins one, and the next a whole period after."""
         if now < self.deadline:
             return
+        if now >= self.round_due:
+            if self.peers:
+                self.strategy.round(self._choose(), now)
+            self.round_due += self._period
+            if self.round_due <= now:
+                self.round_due = now + self._period
+        if now >= self.strategy.deadline:
+            self.strategy.flush(self._choose, now)
+        self.deadline = min(self.round_due, self.strategy.deadline)
+
+    def _choose(self) -> Sequence[Peer]:
+        """The peers of a contact, drawn at random."""
         peers = self.peers
         if self.fanout == 1 and peers:
-            self.strategy.round((peers[int(self._random.random() * len(peers))],), now)
-        elif peers:
-            self.strategy.round(self._random.sample(peers, min(self.fanout, len(peers))), now)
-        self.deadline += self._period
-        if self.deadline <= now:
-            self.deadline = now + self._period
+            return (peers[int(self._random.random() * len(peers))],)
+        return self._random.sample(peers, min(self.fanout, len(peers)))

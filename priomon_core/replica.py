@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from priomon_core import kernels
+from priomon_core import kernels, push_kernels
 from priomon_core.identity import Identity
 from priomon_core.messages import Delta, Row
 from priomon_core.priority import Change
@@ -23,18 +23,23 @@ from priomon_core.wire import Introduction, News
 
 @dataclass(frozen=True, slots=True)
 class RowKind:
-    """A kind of row: the functions of kernels.py made for it, the request bit (its top bit), and how to make one of a length."""
+    """A kind of row: the functions of kernels.py made for it, the request bit (its top bit), and how to make one of a length.
+
+    `pushes` are the functions of push_kernels.py, and `zeros` makes a row of zeros for numbers up to 2^31.
+    """
 
     kernels: ModuleType | SimpleNamespace
     ask: int
     blank: Callable[[int], Row]
+    pushes: ModuleType | SimpleNamespace
+    zeros: Callable[[int], Row]
 
 
 def _blank(count: int) -> Row:
     return array("q", bytes(8 * count))
 
 
-PLAIN = RowKind(kernels, 1 << 62, _blank)
+PLAIN = RowKind(kernels, 1 << 62, _blank, push_kernels, _blank)
 
 
 class Values(ABC):
@@ -85,7 +90,7 @@ class Replica:
     `roster` is (number, checksum) of the origins known. `delivered` counts the news received, `useful` those that were newer.
     """
 
-    __slots__ = ("delivered", "key", "kind", "own", "roster", "useful", "values", "versions")
+    __slots__ = ("companions", "delivered", "key", "kind", "own", "roster", "useful", "values", "versions")
 
     def __init__(self, values: Values, versions: Row, own: int, kind: RowKind = PLAIN) -> None:
         self.values = values
@@ -96,6 +101,7 @@ class Replica:
         self.survey()
         self.delivered = 0
         self.useful = 0
+        self.companions: list[Row] = []
 
     def interval(self, start: int, count: int) -> Row:
         """The versions of `count` origins from slot `start` on, writable in place."""
@@ -103,6 +109,12 @@ class Replica:
             return self.versions
         row: Any = memoryview(self.versions) if isinstance(self.versions, array) else self.versions
         return row[start : start + count]  # type: ignore[no-any-return]
+
+    def companion(self) -> Row:
+        """A new row of zeros that keeps a number beside each version, also where origins come and go."""
+        row = self.kind.zeros(len(self.versions))
+        self.companions.append(row)
+        return row
 
     def survey(self) -> None:
         """Take note of which origins are known, after a change of them."""
@@ -135,3 +147,16 @@ class Replica:
         self.useful += useful
         if discovered:
             self.survey()
+
+    def take(self, push: Push, source: Row, link: int, now: int) -> Row:
+        """Take the entries of a push that are newer and leave no gap; `source` notes that they came from `link`. Returns the gaps' slots."""
+        if push.updates is not None:
+            for slot, update in push.updates.items():
+                if update.version > self.versions[slot] >= max(push.base(slot), 1):
+                    self.values.store(slot, update, now)
+        gaps = self.kind.zeros(push.count)
+        take = self.kind.pushes.take
+        useful, missing = take(self.versions, source, push.slots, push.versions, push.bases, push.count, link, gaps)
+        self.delivered += push.count
+        self.useful += useful
+        return gaps[:missing]

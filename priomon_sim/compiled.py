@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import warnings
 from inspect import getmembers, isfunction
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numba
 import numpy as np
 
-from priomon_core import kernels
+from priomon_core import kernels, push_kernels
 from priomon_core.replica import RowKind
 
 ASK = 1 << 15
@@ -31,8 +31,14 @@ def compiled(function: Any, signature: str | None = None) -> Any:
         return numba.njit(signature)(function)
 
 
+def _all(module: ModuleType) -> SimpleNamespace:
+    return SimpleNamespace(**{name: compiled(function) for name, function in getmembers(module, isfunction)})
+
+
 COMPILED = RowKind(
-    SimpleNamespace(**{name: compiled(function) for name, function in getmembers(kernels, isfunction)}),
+    _all(kernels),
     ASK,
     lambda count: np.empty(count, np.uint16),  # type: ignore[arg-type,return-value]
+    _all(push_kernels),
+    lambda count: np.zeros(count, np.int32),  # type: ignore[arg-type,return-value]
 )

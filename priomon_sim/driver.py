@@ -130,7 +130,9 @@ class Driver:
             self._sample(index, self.now)
         self.versions[:] = self.versions.diagonal()
         for node in self.nodes:
+            node.outbox.clear()
             node.replica.survey()
+            node.strategy.settle()
 
     @property
     def messages_sent(self) -> int:
@@ -162,7 +164,7 @@ class Driver:
 
         def tick(event: Any) -> None:
             now = clock._now
-            if samples_itself:
+            if samples_itself and now >= node.round_due:
                 sample(index, now)
             node.wake(now)
             send(index, now)
@@ -174,9 +176,11 @@ class Driver:
 
     def _sampler(self, index: int) -> Callable[[Any], None]:
         def sample(event: Any) -> None:
-            self._sample(index, self.clock._now)
+            now = self.clock._now
+            self._sample(index, now)
+            self._send(index, now)
             event.callbacks = callbacks
-            self.clock.put(event, self.clock._now + self.sample_every)
+            self.clock.put(event, now + self.sample_every)
 
         callbacks = [sample]
         return sample

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from priomon_core.config import NEVER
 from priomon_core.messages import Message
 
 Peer = Any  # where a driver sends to: the index of a simulated node, or a network address
 Outbox = list[tuple[Peer, Message]]
+Choose = Callable[[], Sequence[Peer]]  # draws the peers of a contact; it costs a draw, so only who needs them calls it
 
 
 class Strategy(Protocol):
-    """Decides what to say to whom. It puts (peer, message) in `outbox` and changes the replica it was made for, nothing else."""
+    """Decides what to say to whom. It puts (peer, message) in `outbox` and changes the replica it was made for, nothing else.
+
+    A strategy that does everything in rounds and answers need not care about the other inputs.
+    """
 
     outbox: Outbox
+    deadline: int = NEVER
+    """When `flush` has something to do (ns)."""
 
     def round(self, peers: Sequence[Peer], now: int) -> None:
         """Begin a round with the peers chosen for it, at `now` (ns)."""
@@ -23,3 +30,12 @@ class Strategy(Protocol):
     def receive(self, message: Any, source: Peer, now: int) -> None:
         """Handle a message that arrived from `source`."""
         ...
+
+    def flush(self, choose: Choose, now: int) -> None:
+        """Do what is due between rounds: the deadline has passed."""
+
+    def published(self, choose: Choose, now: int) -> None:
+        """The node itself has published."""
+
+    def settle(self) -> None:
+        """Take what the node knows now as known to everybody."""

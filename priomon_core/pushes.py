@@ -1,0 +1,133 @@
+"""What nodes say to each other under the strategies that push (rumor, tree), beside the digests and deltas of messages.py.
+
+Like those they hold slots of the replica that handles them, and know their size on the wire (`push_wire.py`) without being encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from priomon_core.messages import Row
+from priomon_core.octets import varint_size
+from priomon_core.wire import HEADER, News
+
+KEY = 4  # bytes of a key and of a checksum
+TAG = HEADER + 1  # bytes of header, kind and flags
+PUSH_HEADER = TAG + KEY
+PULSE_FIXED = KEY + 1  # bytes of a pulse beside its number
+SUMMARY_SIZE = TAG + KEY
+BUCKET = 2  # bytes of the hash of a bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What travels over a tree from its root, whose key is `root`: a number that grows, and the hops from the root so far."""
+
+    root: int
+    number: int
+    hops: int
+
+    @property
+    def size(self) -> int:
+        """Bytes on the wire."""
+        return PULSE_FIXED + varint_size(self.number)
+
+
+@dataclass(slots=True, eq=False)
+class Push:
+    """What the sender was told lately: everything it told its neighbours between push `since` (exclusive) and `number`.
+
+    Entry i says that origin `slots[i]` has version `versions[i]` and carries what changed after `bases[i]` (0: all values). `checksum`
+    is that of the sender's roster, whose order names the entries where `positional`; `slots` is None where the receiver could not
+    read them. `got` is the last push of the recipient up to which the sender has all, plus 1 (0: none). `updates` are the values as
+    they came from a network, by slot. What is asked of the recipient: `graft` to become a neighbour in the tree, `prune` to be one no
+    more, `wants` to repeat what came after `got`.
+    """
+
+    sender: int
+    number: int
+    since: int
+    got: int
+    checksum: int
+    positional: bool
+    count: int
+    slots: Row
+    versions: Row
+    bases: Row
+    size: int
+    pulse: Pulse | None = None
+    graft: bool = False
+    prune: bool = False
+    wants: bool = False
+    updates: dict[int, News] | None = None
+    stream = False
+
+    def base(self, slot: int) -> int:
+        """The base of the entry about `slot`."""
+        return int(self.bases[list(self.slots[: self.count]).index(slot)])
+
+
+@dataclass(slots=True, eq=False)
+class Feedback:
+    """Answers push `number`: bit i of `vain` is set where its entry i was no news to the sender of this, of `count` entries."""
+
+    sender: int
+    number: int
+    vain: int
+    count: int
+    stream = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of UDP payload."""
+        return TAG + varint_size(self.number) + varint_size(self.count) + (self.count + 7) // 8
+
+
+@dataclass(slots=True, eq=False)
+class Summary:
+    """A hash of all that the sender knows (`checksum`, 32 bits), or None to say only its pulse. It `asks` for the recipient's pulse."""
+
+    sender: int
+    checksum: int | None
+    pulse: Pulse | None = None
+    asks: bool = False
+    stream = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of UDP payload."""
+        return TAG + (KEY if self.checksum is not None else 0) + (self.pulse.size if self.pulse else 0)
+
+
+@dataclass(slots=True, eq=False)
+class Buckets:
+    """A hash (16 bits) of each of the 2^`bits` intervals of the key space."""
+
+    sender: int
+    bits: int
+    sums: Row
+    stream = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of UDP payload."""
+        return TAG + 1 + BUCKET * (1 << self.bits)
+
+
+@dataclass(slots=True, eq=False)
+class Selection:
+    """The versions that the sender knows in the buckets whose `marks` are not 0: a digest of parts of the key space.
+
+    `row` [origins] is 0 elsewhere, and `known` of its entries are not. `roster` is as in a `Digest`, of all origins; `row` is None where
+    the receiver could not read it.
+    """
+
+    sender: int
+    bits: int
+    marks: Row
+    row: Row | None
+    known: int
+    roster: tuple[int, int] | None
+    size: int
+    stream = False
