@@ -46,6 +46,7 @@ class GossipNode:
         self._period = settings.period
         self._random = random
         self.deadline = self.round_due = deadline
+        strategy.choose = self._choose
 
     def sample(self, values: Sequence[float], now: int) -> None:
         """Take a sample of the node's metrics, in their declared order and units; NaN where there is none.
@@ -56,7 +57,7 @@ class GossipNode:
         changes = self.publisher.select(values, now)
         if changes:
             self.replica.publish(changes, now)
-            self.strategy.published(self._choose, now)
+            self.strategy.published(now)
 
     def wake(self, now: int) -> None:
         """Do what is due: flush, begin a round. A node that overslept rounds begins one, and the next a whole period after."""
@@ -69,7 +70,7 @@ class GossipNode:
             if self.round_due <= now:
                 self.round_due = now + self._period
         if now >= self.strategy.deadline:
-            self.strategy.flush(self._choose, now)
+            self.strategy.flush(now)
         self.deadline = min(self.round_due, self.strategy.deadline)
 
     def _choose(self) -> Sequence[Peer]:

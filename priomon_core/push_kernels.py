@@ -100,16 +100,17 @@ def later(
     versions: Sequence[int],
     stamps: Sequence[int],
     count: int,
-    number: int,
+    after: int,
+    upto: int,
     slots: MutableSequence[int],
     ranks: MutableSequence[int],
 ) -> int:
-    """List the origins that were told of after push `number`: slots and ranks; returns how many."""
+    """List the origins that were told of in the pushes after `after` up to `upto`: slots and ranks; returns how many."""
     n = 0
     rank = -1
     for i in range(count):
         rank += versions[i] > 0
-        if stamps[i] > number:
+        if after < stamps[i] <= upto:
             slots[n] = i
             ranks[n] = rank
             n += 1
@@ -183,12 +184,6 @@ def settle(
         stamps[slots[j]] = number
 
 
-def restamp(slots: Sequence[int], count: int, stamps: MutableSequence[int], number: int) -> None:
-    """Take note that the origins listed were told of again, at the latest by push `number`."""
-    for j in range(count):
-        stamps[slots[j]] = number
-
-
 def take(
     own: MutableSequence[int],
     source: MutableSequence[int],
@@ -220,6 +215,47 @@ def take(
             gaps[missing] = i
             missing += 1
     return useful, missing
+
+
+def vain(own: Sequence[int], slots: Sequence[int], versions: Sequence[int], count: int, out: MutableSequence[int]) -> int:
+    """Mark in `out` (1, else 0) the entries of a push that are no news; returns how many."""
+    n = 0
+    for j in range(count):
+        known = versions[j] <= own[slots[j]]
+        out[j] = known
+        n += known
+    return n
+
+
+def pushed(slots: Sequence[int], count: int, counters: MutableSequence[int], out: MutableSequence[int]) -> None:
+    """Move the counters of the entries of a push to `out`: it was of use until feedback says otherwise."""
+    for j in range(count):
+        out[j] = counters[slots[j]]
+        counters[slots[j]] = 0
+
+
+def judge(
+    own: Sequence[int],
+    told: MutableSequence[int],
+    slots: Sequence[int],
+    versions: Sequence[int],
+    before: Sequence[int],
+    marks: Sequence[int],
+    count: int,
+    hot: int,
+    counters: MutableSequence[int],
+) -> None:
+    """Take feedback on a push: an entry that was no news counts one more than `before`, and at `hot` its update is told no more.
+
+    Entries of which the node has published or learnt a newer version since stay as they are.
+    """
+    for j in range(count):
+        i = slots[j]
+        if marks[j] and own[i] == versions[j]:
+            counters[i] = before[j] + 1
+            if counters[i] >= hot:
+                told[i] = own[i]
+                counters[i] = 0
 
 
 def checksum(versions: Sequence[int], keys: Sequence[int], count: int) -> int:
@@ -308,8 +344,10 @@ def everything(versions: Sequence[int], told: MutableSequence[int], count: int) 
         told[i] = versions[i]
 
 
-def learnt(delta: Sequence[int], count: int, start: int, ask: int, source: MutableSequence[int], link: int) -> None:
-    """Note that the news of a delta came over `link`."""
+def learnt(
+    versions: Sequence[int], delta: Sequence[int], count: int, start: int, source: MutableSequence[int], link: int
+) -> None:
+    """Note of what is held now, after a delta was taken, that it came over `link`, where the delta brought it."""
     for i in range(count):
-        if 0 < delta[i] < ask:
+        if delta[i] > 0 and delta[i] == versions[start + i]:
             source[start + i] = link

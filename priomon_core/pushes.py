@@ -41,8 +41,8 @@ class Push:
     Entry i says that origin `slots[i]` has version `versions[i]` and carries what changed after `bases[i]` (0: all values). `checksum`
     is that of the sender's roster, whose order names the entries where `positional`; `slots` is None where the receiver could not
     read them. `got` is the last push of the recipient up to which the sender has all, plus 1 (0: none). `updates` are the values as
-    they came from a network, by slot. What is asked of the recipient: `graft` to become a neighbour in the tree, `prune` to be one no
-    more, `wants` to repeat what came after `got`.
+    they came from a network, by slot. `begin` says that the sender has made the recipient its neighbour in a tree, and that this is the first
+    push. What is asked of the recipient: `prune` to be a neighbour no more, `wants` to repeat what came after `got`.
     """
 
     sender: int
@@ -57,11 +57,16 @@ class Push:
     bases: Row
     size: int
     pulse: Pulse | None = None
-    graft: bool = False
+    begin: bool = False
     prune: bool = False
     wants: bool = False
     updates: dict[int, News] | None = None
     stream = False
+
+    @property
+    def graft(self) -> bool:
+        """Whether it asks to become a neighbour: it begins, and answers no beginning."""
+        return self.begin and not self.got
 
     def base(self, slot: int) -> int:
         """The base of the entry about `slot`."""
@@ -70,11 +75,11 @@ class Push:
 
 @dataclass(slots=True, eq=False)
 class Feedback:
-    """Answers push `number`: bit i of `vain` is set where its entry i was no news to the sender of this, of `count` entries."""
+    """Answers push `number`, of `count` entries: `marks` is 1 for each that was no news."""
 
     sender: int
     number: int
-    vain: int
+    marks: Row
     count: int
     stream = False
 

@@ -10,7 +10,11 @@ from priomon_core.messages import Message
 
 Peer = Any  # where a driver sends to: the index of a simulated node, or a network address
 Outbox = list[tuple[Peer, Message]]
-Choose = Callable[[], Sequence[Peer]]  # draws the peers of a contact; it costs a draw, so only who needs them calls it
+
+
+def nobody() -> Sequence[Peer]:
+    """The peers of a contact where there are none."""
+    return ()
 
 
 class Strategy(Protocol):
@@ -22,6 +26,8 @@ class Strategy(Protocol):
     outbox: Outbox
     deadline: int = NEVER
     """When `flush` has something to do (ns)."""
+    choose: Callable[[], Sequence[Peer]] = staticmethod(nobody)
+    """Draws the peers of one more contact; the node sets it."""
 
     def round(self, peers: Sequence[Peer], now: int) -> None:
         """Begin a round with the peers chosen for it, at `now` (ns)."""
@@ -31,10 +37,10 @@ class Strategy(Protocol):
         """Handle a message that arrived from `source`."""
         ...
 
-    def flush(self, choose: Choose, now: int) -> None:
+    def flush(self, now: int) -> None:
         """Do what is due between rounds: the deadline has passed."""
 
-    def published(self, choose: Choose, now: int) -> None:
+    def published(self, now: int) -> None:
         """The node itself has published."""
 
     def settle(self) -> None:

@@ -20,17 +20,24 @@ from priomon_core.replica import Replica
 NUMBERS = 3 * 5  # bytes of a push's numbers, with room for the largest
 PULSE_ROOM = 10
 LARGEST_COUNT = 2  # bytes of the number of entries
+LARGEST_SLACK = 100  # bytes that a cut may leave empty at the end of a datagram
+
+Part = tuple[Row, Row, Row, int, int]  # slots, versions and bases of entries, how many, their bytes
 
 
 class Outgoing:
-    """A list of origins to tell of: `count` slots in rising order with their ranks; `fresh` says that others must be introduced."""
+    """A list of origins to tell of: `count` slots in rising order with their ranks, in at most `parts` datagrams.
 
-    __slots__ = ("complete", "count", "fresh", "ranks", "slots")
+    `fresh` says that others must be introduced. All values are told where `complete`, else what changed since the neighbours were told.
+    """
 
-    def __init__(self, slots: Row, ranks: Row, count: int, fresh: bool, complete: bool) -> None:
+    __slots__ = ("complete", "count", "fresh", "parts", "ranks", "slots")
+
+    def __init__(self, slots: Row, ranks: Row, count: int, parts: int, fresh: bool, complete: bool) -> None:
         self.slots = slots
         self.ranks = ranks
         self.count = count
+        self.parts = parts
         self.fresh = fresh
         self.complete = complete
 
@@ -46,7 +53,7 @@ class Flow:
         self.told = replica.companion()
         self.source = replica.companion()
         self.stamps = replica.companion()
-        self.number = 0
+        self.number = 1
         self._kernels = replica.kind.pushes
         self._budget = settings.datagram_limit - PUSH_HEADER - NUMBERS - PULSE_ROOM - LARGEST_COUNT
 
@@ -76,18 +83,41 @@ class Flow:
             classes,
         )
         if size > (room := self.settings.burst * self._budget):
-            n = self._kernels.fit(slots, ranks, sizes, classes, n, room)
-        return Outgoing(slots, ranks, n, fresh > 0, False)
+            n, size = self._kernels.fit(slots, ranks, sizes, classes, n, room), room
+        return Outgoing(slots, ranks, n, 1 + size // (self._budget - LARGEST_SLACK), fresh > 0, False)
 
-    def later(self, number: int) -> Outgoing:
-        """What was told after push `number`."""
+    def later(self, after: int, upto: int) -> Outgoing:
+        """What was told in the pushes after `after` up to `upto`."""
         versions = self.replica.versions
         slots, ranks = (self.replica.kind.zeros(len(versions)) for _ in range(2))
-        n = self._kernels.later(versions, self.stamps, len(versions), number, slots, ranks)
-        return Outgoing(slots, ranks, n, False, True)
+        n = self._kernels.later(versions, self.stamps, len(versions), after, upto, slots, ranks)
+        return Outgoing(slots, ranks, n, 1, False, True)
 
-    def pushes(self, outgoing: Outgoing, link: int, since: int, first: int, positional: bool) -> Iterator[Push]:
-        """The pushes, numbered from `first` on, that tell a link of all that did not come from it; none if that is nothing."""
+    def pushes(self, outgoing: Outgoing, link: int, since: int, positional: bool) -> list[Push]:
+        """The pushes that tell a link of all that did not come from it, the last with the number of `last`; none if that is nothing."""
+        parts = list(self._parts(outgoing, link, positional))
+        numbers = [*range(self.number + 1, self.number + len(parts)), self.last(outgoing)]
+        sinces = [since, *numbers]
+        return [self._push(*numbered, positional, part) for *numbered, part in zip(numbers, sinces, parts, strict=False)]
+
+    def last(self, outgoing: Outgoing) -> int:
+        """The number of the last push that may be needed to tell of all this."""
+        return self.number + outgoing.parts
+
+    def repetition(self, link: int, since: int, upto: int, positional: bool) -> Push:
+        """One push that tells a link again what came after push `since`, up to `upto` or as far as it fits."""
+        while True:
+            outgoing = self.later(since, upto)
+            parts = list(self._parts(outgoing, link, positional))
+            if len(parts) <= 1 or upto == since + 1:
+                return self._push(upto, since, positional, parts[0] if parts else None)
+            upto = (since + upto) // 2
+
+    def empty(self, number: int, since: int) -> Push:
+        """A push that tells nothing."""
+        return self._push(number, since, True, None)
+
+    def _parts(self, outgoing: Outgoing, link: int, positional: bool) -> Iterator[Part]:
         replica, values = self.replica, self.replica.values
         begin = 0
         while begin < outgoing.count:
@@ -114,23 +144,18 @@ class Flow:
                 bases,
             )
             if n:
-                yield self.push(first, since, positional, slots, versions, bases, n, size)
-                first, since = first + 1, first
+                yield slots, versions, bases, n, size
 
-    def push(self, number: int, since: int, positional: bool, slots: Row, versions: Row, bases: Row, count: int, size: int) -> Push:
-        """A push of some entries of `size` bytes."""
+    def _push(self, number: int, since: int, positional: bool, part: Part | None) -> Push:
+        nothing = self.replica.kind.zeros(0)
+        slots, versions, bases, count, size = part or (nothing, nothing, nothing, 0, 0)
         size += PUSH_HEADER + varint_size(number) + varint_size(number - since) + varint_size(count)
         return Push(self.replica.key, number, since, 0, self.replica.roster[1], positional, count, slots, versions, bases, size)
 
-    def settle(self, outgoing: Outgoing, number: int) -> None:
-        """Note that these were told of, at the latest by push `number`."""
-        self._kernels.settle(outgoing.slots, outgoing.count, self.replica.versions, self.told, self.stamps, number)
-        self.number = number
-
-    def repeated(self, outgoing: Outgoing, number: int) -> None:
-        """Note that one link was told of these again, at the latest by push `number`."""
-        self._kernels.restamp(outgoing.slots, outgoing.count, self.stamps, number)
-        self.number = number
+    def settle(self, outgoing: Outgoing) -> None:
+        """Note that these were told of."""
+        self.number = self.last(outgoing)
+        self._kernels.settle(outgoing.slots, outgoing.count, self.replica.versions, self.told, self.stamps, self.number)
 
     def introductions(self, recipient: int, link: int) -> Delta | None:
         """News of the origins that nobody was told of yet, for a link's node that does not know them."""
@@ -150,4 +175,4 @@ class Flow:
 
     def learnt(self, delta: Delta, link: int) -> None:
         """Note where the news of a delta came from."""
-        self._kernels.learnt(delta.row, delta.count, delta.start, self.replica.kind.ask, self.source, link)
+        self._kernels.learnt(self.replica.versions, delta.row, delta.count, delta.start, self.source, link)

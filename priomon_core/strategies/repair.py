@@ -26,13 +26,25 @@ SELECTION_HEADER = PUSH_HEADER + 1  # header, roster checksum, number of buckets
 
 
 class Repair(Scuttlebutt):
-    """See the top of this file. Rounds are begun by `compare`."""
+    """See the top of this file. `due` says in which rounds to `compare`."""
 
-    __slots__ = ("_pushes",)
+    __slots__ = ("_pushes", "_rounds", "_seen")
 
     def __init__(self, replica: Replica, settings: GossipSettings) -> None:
         super().__init__(replica, settings)
         self._pushes = replica.kind.pushes
+        self._rounds = 0  # since all was compared
+        self._seen = 0  # the row's hash in the last round
+
+    def due(self, alone: bool) -> bool:
+        """Whether to compare in this round: now and then, in a lull, while origins come and go, or where nothing else helps."""
+        self.watch_roster()
+        seen, self._seen = self._seen, self.checksum()
+        self._rounds += 1
+        if alone or self._seen == seen or not self.settled or self._rounds >= self.settings.repair:
+            self._rounds = 0
+            return True
+        return False
 
     def compare(self, peer: Peer, pulse: Pulse | None = None, asks: bool = False) -> None:
         """Send the hash of what is known."""
@@ -100,3 +112,12 @@ class Repair(Scuttlebutt):
         theirs[:] = row
         self._pushes.complete(replica.versions, theirs, replica.values.keys, count, KEY_BITS - selection.bits, selection.marks)
         self._answer(Digest(selection.sender, 0, count, theirs, None, selection.size), peer, now)
+
+    def request(self, gaps: Row, peer: Peer, key: int, now: int) -> None:
+        """Ask for what is needed to close the gaps of these slots."""
+        replica, kind = self.replica, self.replica.kind
+        row = kind.zeros(len(replica.versions))
+        for slot in gaps:
+            row[slot] = replica.versions[slot] | kind.ask
+        size = sum(varint_size(int(replica.versions[slot])) for slot in gaps)
+        self.send(Delta(replica.key, key, 0, len(row), row, row, 0, 0, len(gaps), size), peer, now)

@@ -21,6 +21,7 @@ every round while nothing comes or there is no tree yet, else every `repair` rou
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -30,12 +31,13 @@ from priomon_core.metrics import Priority
 from priomon_core.octets import varint_size
 from priomon_core.pushes import Buckets, Pulse, Push, Selection, Summary
 from priomon_core.replica import Replica
-from priomon_core.strategies.base import Choose, Peer, Strategy
+from priomon_core.strategies.base import Peer, Strategy
 from priomon_core.strategies.flow import Flow, Outgoing
 from priomon_core.strategies.repair import Repair
 
 PATIENCE = 3  # periods without a pulse until a node looks for another parent
 EXPIRY = 8  # periods without a pulse until a node takes itself for the root
+MEMORY = 64  # rounds of which a node can tell again what it told
 FULL = 255  # hops that a node with no room for another link tells to who is not in the tree with it
 
 
@@ -61,7 +63,6 @@ class Tree(Strategy):
 
     __slots__ = (
         "_answer_time",
-        "_compared",
         "_expired",
         "_flow",
         "_heard_at",
@@ -71,8 +72,8 @@ class Tree(Strategy):
         "_parent",
         "_passed_on",
         "_pulse",
+        "_recent",
         "_repair",
-        "_seen",
         "_urgent",
         "deadline",
         "links",
@@ -93,34 +94,36 @@ class Tree(Strategy):
         self._answer_time = settings.period // 2  # an answer that takes longer is taken for lost
         self._next_link = 1
         self._parent: Link | None = None
+        self._recent = deque([0], maxlen=MEMORY)  # the numbers of pushes at the last rounds
         self._own_pulse = 0
         self._pulse = Pulse(replica.key, 0, 0)
         self._passed_on = self._pulse
         self._heard_at = 0
         self._expired: dict[int, int] = {}  # roots whose pulses ceased, with their last
-        self._compared = 0  # rounds since all was compared
-        self._seen = 0  # the row's hash in the last round
         self._urgent = min(replica.values.priority, default=0) == Priority.CRITICAL
 
     # Inputs
 
     def round(self, peers: Sequence[Peer], now: int) -> None:
         """Beat if this is the root, compare or say the pulse to each peer, and flush everything that waits."""
-        self._repair.watch_roster()
         self._beat(now)
-        compare = self._must_compare(now)
+        self._recent.append(self._flow.number)
+        lonely = not self.links or now - self._heard_at > PATIENCE * self.settings.period
+        compare = self._repair.due(lonely)
         for peer in peers:
             if compare:
                 self._repair.compare(peer, self._offer(), asks=True)
             elif peer not in self.links:
                 self.outbox.append((peer, Summary(self.replica.key, None, self._offer(), asks=True)))
+        if self._parent is not None and self._parent.got is None:  # the graft was lost, or the first push
+            self._begin(self._parent, self._pulse, self._pulse)
         self._flush(Priority.LOW, now)
 
-    def flush(self, choose: Choose, now: int) -> None:
+    def flush(self, now: int) -> None:
         """Tell the neighbours what waits, but for what may wait for the round."""
         self._flush(Priority.MEDIUM, now)
 
-    def published(self, choose: Choose, now: int) -> None:
+    def published(self, now: int) -> None:
         """Let a critical update of the node itself leave at once."""
         if self._urgent:
             self._tell(self._flow.pending(Priority.CRITICAL, now), now)
@@ -143,18 +146,6 @@ class Tree(Strategy):
                     self._flow.learnt(message, self._index(source))
             case _:
                 self._repair.receive(message, source, now)
-
-    # Comparing
-
-    def _must_compare(self, now: int) -> bool:
-        """Whether to compare all in this round: in a lull, while there is no tree, and now and then."""
-        seen, self._seen = self._seen, self._repair.checksum()
-        lonely = not self.links or now - self._heard_at > PATIENCE * self.settings.period
-        self._compared += 1
-        if self._seen == seen or lonely or self._compared >= self.settings.repair:
-            self._compared = 0
-            return True
-        return False
 
     # The tree
 
@@ -180,7 +171,7 @@ class Tree(Strategy):
             return
         if self._better(theirs, now) and peer not in self.links and theirs.hops < FULL:
             self._follow(theirs, self._link(peer, summary.sender, now), now)
-            self.outbox.append((peer, self._control(self.links[peer], graft=True)))
+            self._begin(self.links[peer], own, theirs)
         elif summary.asks and (own.root < theirs.root or (own.root == theirs.root and own.number > theirs.number)):
             self.outbox.append((peer, Summary(self.replica.key, None, self._offer())))
 
@@ -216,16 +207,28 @@ class Tree(Strategy):
         elif pulse.root == self._pulse.root:
             self._prune(link)
 
-    def _link(self, peer: Peer, key: int, now: int) -> Link:
-        link = self.links[peer] = Link(self._next_link, peer, key, self._flow.number, now)
+    def _link(self, peer: Peer, key: int, now: int, got: int | None = None) -> Link:
+        link = self.links[peer] = Link(self._next_link, peer, key, self._flow.number, now, got=got)
         self._next_link += 1
         return link
+
+    def _begin(self, link: Link, heard: Pulse, theirs: Pulse) -> None:
+        """Begin a link with all that was told since either side heard a pulse that both know, and some rounds more.
+
+        `heard` is the last pulse of this node before the link, `theirs` that of the peer.
+        """
+        apart = abs(heard.number - theirs.number) if heard.root == theirs.root else 0
+        rounds = min(apart + PATIENCE + 1, len(self._recent))
+        push = self._flow.repetition(link.index, self._recent[-rounds], link.sent, self._positional(link))
+        push.begin, push.pulse = True, heard
+        push.size += heard.size
+        self._dispatch(push, link)
 
     def _prune(self, link: Link) -> None:
         self.links.pop(link.peer, None)
         if link is self._parent:
             self._parent = None
-        self.outbox.append((link.peer, self._control(link, prune=True)))
+        self._ask(link, prune=True)
 
     def _index(self, peer: Peer) -> int:
         link = self.links.get(peer)
@@ -241,44 +244,36 @@ class Tree(Strategy):
     def _tell(self, outgoing: Outgoing, now: int) -> None:
         """Tell all links of some updates, and of the pulse if it is new."""
         flow, beat = self._flow, self._pulse != self._passed_on
-        last = flow.number
         for link in self.links.values():
             if outgoing.fresh and (draft := flow.introductions(link.key, link.index)) is not None:
                 self._repair.send(draft, link.peer, now)
-            last = max(last, self._push(link, outgoing, link.sent, flow.number + 1, beat and link is not self._parent, now))
-        flow.settle(outgoing, last)
+            pushes = flow.pushes(outgoing, link.index, link.sent, self._positional(link))
+            if beat and not pushes and link is not self._parent:
+                pushes = [flow.empty(flow.last(outgoing), link.sent)]
+            for push in pushes:
+                link.sent, link.sent_at = push.number, now
+                self._dispatch(push, link)
+        flow.settle(outgoing)
         if outgoing.fresh:
             flow.introduced()
 
-    def _push(self, link: Link, outgoing: Outgoing, since: int, number: int, beat: bool, now: int) -> int:
-        """Send a link what it should hear; returns the number of the last push."""
-        pushes = list(self._flow.pushes(outgoing, link.index, since, number, link.checksum == self.replica.roster[1]))
-        if beat and not pushes:
-            pushes = [self._empty(number, since)]
-        for push in pushes:
-            link.sent, link.sent_at = push.number, now
-            self._dispatch(push, link)
-        return link.sent
+    def _positional(self, link: Link) -> bool:
+        """Whether a link's peer knows the same origins, as far as can be told."""
+        return self._repair.settled if link.checksum is None else link.checksum == self.replica.roster[1]
 
     def _dispatch(self, push: Push, link: Link) -> None:
         push.got = 0 if link.got is None else link.got + 1
         push.size += varint_size(push.got)
-        if link is not self._parent:
+        if push.number and push.pulse is None and link is not self._parent:
             push.pulse = self._pulse
             push.size += self._pulse.size
         self.outbox.append((link.peer, push))
 
-    def _empty(self, number: int, since: int) -> Push:
-        nothing: Row = self.replica.kind.zeros(0)
-        return self._flow.push(number, since, True, nothing, nothing, nothing, 0, 0)
-
-    def _control(self, link: Link, graft: bool = False, prune: bool = False, wants: bool = False) -> Push:
-        """A push that tells nothing, so it has no number, but asks for something."""
-        push = self._empty(0, 0)
-        push.graft, push.prune, push.wants = graft, prune, wants
-        push.got = 0 if link.got is None else link.got + 1
-        push.size += varint_size(push.got)
-        return push
+    def _ask(self, link: Link, prune: bool = False, wants: bool = False) -> None:
+        """Send a push that tells nothing, so it has no number, but asks for something."""
+        push = self._flow.empty(0, 0)
+        push.prune, push.wants = prune, wants
+        self._dispatch(push, link)
 
     def _take(self, push: Push, peer: Peer, now: int) -> None:
         link = self.links.get(peer)
@@ -295,46 +290,42 @@ class Tree(Strategy):
                 del self.links[peer]
                 self._parent = None if link is self._parent else self._parent
             return
-        if link is None:
-            link = self._admit(push, peer, now)
-        if link is None:
-            return
+        if link is None or push.graft:
+            link = self._admit(push, peer, link, readable, now)
+            if link is None:
+                return
         link.checksum = push.checksum
-        if push.pulse is not None:
+        if push.pulse is not None and not push.begin:
             self._hear(push.pulse, link, now)
-        if not readable or (link.got is not None and push.since > link.got):
+            if peer not in self.links:
+                return
+        if push.begin or link.got is None:
+            link.got = push.number if push.begin and readable else None
+        elif not readable or push.since > link.got:
             if now - link.asked_at > self._answer_time:
                 link.asked_at = now
-                self.outbox.append((peer, self._control(link, wants=True)))
+                self._ask(link, wants=True)
         elif push.number:
-            link.got = push.number if link.got is None else max(link.got, push.number)
+            link.got = max(link.got, push.number)
         if len(gaps) and link.got == push.number:
-            self._request(gaps, peer, push.sender, now)
+            self._repair.request(gaps, peer, push.sender, now)
         if push.got and push.got - 1 < link.sent and (push.wants or now - link.sent_at > self._answer_time):
             self._repeat(link, push.got - 1, now)
         if self._urgent:
             self._tell(self._flow.pending(Priority.CRITICAL, now), now)
 
-    def _admit(self, push: Push, peer: Peer, now: int) -> Link | None:
+    def _admit(self, push: Push, peer: Peer, known: Link | None, readable: bool, now: int) -> Link | None:
         """A new link for who grafts itself upon this node, if there is room; anybody else is told that there is none."""
-        link = Link(0, peer, push.sender, 0, now)
-        if not push.graft or len(self.links) >= self.settings.degree:
-            self.outbox.append((peer, self._control(link, prune=True)))
+        if not push.graft or (known is None and len(self.links) >= self.settings.degree):
+            self._ask(Link(0, peer, push.sender, 0, now), prune=True)
             return None
-        link = self._link(peer, push.sender, now)
+        link = self._link(peer, push.sender, now, push.number if readable else None)
+        self._parent = link if known is not None and known is self._parent else self._parent
+        self._begin(link, self._pulse, push.pulse or self._pulse)
         self._repair.compare(peer)
         return link
 
     def _repeat(self, link: Link, got: int, now: int) -> None:
-        """Send a link again what it was told after push `got`."""
-        outgoing = self._flow.later(got)
-        self._flow.repeated(outgoing, self._push(link, outgoing, got, self._flow.number + 1, True, now))
-
-    def _request(self, gaps: Row, peer: Peer, key: int, now: int) -> None:
-        """Ask for what is needed to close the gaps."""
-        replica, kind = self.replica, self.replica.kind
-        row = kind.zeros(len(replica.versions))
-        for slot in gaps:
-            row[slot] = replica.versions[slot] | kind.ask
-        size = sum(varint_size(int(replica.versions[slot])) for slot in gaps)
-        self._repair.send(Delta(replica.key, key, 0, len(row), row, row, 0, 0, len(gaps), size), peer, now)
+        """Tell a link again what it was told after push `got`."""
+        link.sent_at = now
+        self._dispatch(self._flow.repetition(link.index, got, link.sent, self._positional(link)), link)
