@@ -115,8 +115,9 @@ class Tree(Strategy):
                 self._repair.compare(peer, self._offer(), asks=True)
             elif peer not in self.links:
                 self.outbox.append((peer, Summary(self.replica.key, None, self._offer(), asks=True)))
-        if self._parent is not None and self._parent.got is None:  # the graft was lost, or the first push
-            self._begin(self._parent, self._pulse, self._pulse)
+        for link in self.links.values():
+            if link.got is None:  # its beginning or the answer to it was lost
+                self._begin(link, self._pulse, self._pulse)
         self._flush(Priority.LOW, now)
 
     def flush(self, now: int) -> None:
@@ -326,6 +327,11 @@ class Tree(Strategy):
         return link
 
     def _repeat(self, link: Link, got: int, now: int) -> None:
-        """Tell a link again what it was told after push `got`."""
+        """Tell a link again what it was told after push `got`, as far as a burst of datagrams goes."""
         link.sent_at = now
-        self._dispatch(self._flow.repetition(link.index, got, link.sent, self._positional(link)), link)
+        for _ in range(self.settings.burst):
+            push = self._flow.repetition(link.index, got, link.sent, self._positional(link))
+            self._dispatch(push, link)
+            got = push.number
+            if got == link.sent:
+                break
