@@ -9,7 +9,7 @@ from priomon_core.errors import SettingError
 from priomon_core.metrics import MAX_METRICS
 from priomon_sim.scenario_network import IDLE_QUEUE
 from priomon_sim.scenario_problems import unknown
-from priomon_sim.scenario_workload import Trace
+from priomon_sim.scenario_workload import Synthetic, Trace
 from priomon_sim.units import DURATION
 from priomon_sim.yaml_source import YamlPath
 
@@ -108,6 +108,8 @@ RESERVED = ("kind", "node", "time")
 @check("metrics")
 def _every_metric_has_data(scenario: Scenario) -> Iterator[Finding]:
     workload = scenario.workload
+    if workload is None:
+        return
     path: YamlPath = ("workload",)
     given: Collection[str]
     if isinstance(workload, Trace):
@@ -125,7 +127,7 @@ def _every_metric_has_data(scenario: Scenario) -> Iterator[Finding]:
 
 @check("metrics")
 def _signs_agree(scenario: Scenario) -> Iterator[Finding]:
-    if isinstance(scenario.workload, Trace):
+    if not isinstance(scenario.workload, Synthetic):
         return
     for name, process in scenario.workload.metrics.items():
         settings = scenario.metrics.get(name)
