@@ -7,17 +7,43 @@ and what its links do. So both runs draw the same luck wherever reality leaves i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass
-from typing import Any
+from ipaddress import ip_address
 
 from priomon_core import links
 from priomon_core.config import GossipSettings
-from priomon_core.errors import SettingError
 from priomon_core.identity import Address, Identity
-from priomon_core.metrics import Metric, Priority
+from priomon_core.metrics import MAX_METRICS, Metric, Priority
+from priomon_node.json_fields import Json, checked, refuse, types_of
 
-Json = dict[str, Any]
+FIELDS: Json = {
+    "run": str,
+    "start": int,
+    "duration": int,
+    "patience": int,
+    "name": str,
+    "generation": int,
+    "address": tuple[str, int],
+    "stream": str,
+    "metrics": list[Json],
+    "gossip": Json,
+    "sealed": bool,
+    "peers": list[tuple[str, int]],
+    "sample_every": int,
+    "samples": list[list[float | None]] | None,
+    "follow_every": int,
+    "probe_every": int,
+    "links": Json,
+}
+LINK_FIELDS: Json = {
+    "seed": int,
+    "own": int,
+    "indexes": list[tuple[str, int, int]],
+    "default": Json,
+    "overrides": list[tuple[int, Json]],
+    "hops": list[tuple[int, int]] | None,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +69,8 @@ class LinkPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """The part of one node in a run. Times are nanoseconds since the run's start, `start` is Unix time in ns. After `duration` it rests.
+    """The part of one node in a run. Times are nanoseconds since the run's start, `start` is Unix time in ns. After `duration` it rests,
+    and after `patience` without a word from the orchestrator it is over.
 
     Datagrams of another `run` are not understood. `samples` are the rows that the node samples, one per `sample_every` and used again
     from the first if the run is longer; None lets it measure its machine. It looks at what it holds every `follow_every`, and every
@@ -53,6 +80,7 @@ class Assignment:
     run: str
     start: int
     duration: int
+    patience: int
     identity: Identity
     stream: str
     metrics: tuple[Metric, ...]
@@ -72,6 +100,7 @@ class Assignment:
             "run": self.run,
             "start": self.start,
             "duration": self.duration,
+            "patience": self.patience,
             "name": self.identity.name,
             "generation": self.identity.generation,
             "address": list(self.identity.address),
@@ -101,46 +130,78 @@ def _settings_of(metric: Metric) -> Json:
 
 
 def read_assignment(document: object) -> Assignment:
-    """The assignment in a document. Raises `SettingError`, which names what is wrong with it."""
-    if not isinstance(document, dict):
-        raise SettingError(f"an assignment is an object, found {type(document).__name__}")
-    try:
-        plan = document["links"]
-        samples = document["samples"]
-        assignment = Assignment(
-            run=str(document["run"]),
-            start=int(document["start"]),
-            duration=int(document["duration"]),
-            identity=Identity(document["name"], document["generation"], _address(document["address"])),
-            stream=str(document["stream"]),
-            metrics=tuple(Metric(**{**metric, "priority": Priority(metric["priority"])}) for metric in document["metrics"]),
-            gossip=GossipSettings(**document["gossip"]),
-            sealed=bool(document["sealed"]),
-            peers=tuple(map(_address, document["peers"])),
-            sample_every=int(document["sample_every"]),
-            samples=None if samples is None else tuple(tuple(math.nan if v is None else float(v) for v in row) for row in samples),
-            follow_every=int(document["follow_every"]),
-            probe_every=int(document["probe_every"]),
-            links=LinkPlan(
-                int(plan["seed"]),
-                int(plan["own"]),
-                {_address(address): int(index) for *address, index in plan["indexes"]},
-                links.from_json(plan["default"]),
-                {int(target): links.from_json(model) for target, model in plan["overrides"]},
-                None if plan["hops"] is None else {int(target): int(hops) for target, hops in plan["hops"]},
-            ),
-        )
-    except KeyError as error:
-        raise SettingError(f"the assignment lacks {error}; orchestrator and agent may be of different versions") from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise SettingError(f"the assignment cannot be read ({error}); orchestrator and agent may be of different versions") from None
-    if min(assignment.sample_every, assignment.follow_every, assignment.probe_every) <= 0:
-        raise SettingError("the assignment's intervals must be above 0 ns")
-    if assignment.samples is not None and any(len(row) != len(assignment.metrics) for row in assignment.samples or [()]):
-        raise SettingError(f"every sample of the assignment needs {len(assignment.metrics)} values, one per metric")
+    """The assignment in a document. Raises `SettingError`, which names the field that is missing or wrong."""
+    found = checked("assignment", document, FIELDS)
+    samples = found["samples"]
+    assignment = Assignment(
+        run=found["run"],
+        start=found["start"],
+        duration=found["duration"],
+        patience=found["patience"],
+        identity=Identity(found["name"], found["generation"], _address("address", *found["address"])),
+        stream=found["stream"],
+        metrics=tuple(_metric(f"metrics[{i}]", metric) for i, metric in enumerate(found["metrics"])),
+        gossip=GossipSettings(**checked("gossip", found["gossip"], types_of(GossipSettings))),
+        sealed=found["sealed"],
+        peers=tuple(_address("peers", *peer) for peer in found["peers"]),
+        sample_every=found["sample_every"],
+        samples=None if samples is None else tuple(tuple(math.nan if v is None else float(v) for v in row) for row in samples),
+        follow_every=found["follow_every"],
+        probe_every=found["probe_every"],
+        links=_plan(checked("links", found["links"], LINK_FIELDS)),
+    )
+    _check(assignment)
     return assignment
 
 
-def _address(found: Any) -> Address:
-    host, port = found
-    return Address(str(host), int(port))
+def _metric(name: str, document: object) -> Metric:
+    found = checked(name, document, types_of(Metric))
+    return Metric(**{**found, "priority": Priority(found["priority"])})
+
+
+def _plan(found: Json) -> LinkPlan:
+    return LinkPlan(
+        found["seed"],
+        found["own"],
+        {_address("links.indexes", host, port): index for host, port, index in found["indexes"]},
+        links.from_json(found["default"]),
+        {target: links.from_json(model) for target, model in found["overrides"]},
+        None if found["hops"] is None else dict(found["hops"]),
+    )
+
+
+def _address(name: str, host: str, port: int) -> Address:
+    """An address that datagrams can be sent to without looking up a name."""
+    try:
+        ip_address(host)
+    except ValueError:
+        refuse(name, host, "an IP address")
+    if not 0 < port < 65536:
+        refuse(name, port, "a port from 1 to 65535")
+    return Address(host, port)
+
+
+def _check(assignment: Assignment) -> None:
+    """See that the parts of an assignment fit each other."""
+    for name in ("duration", "patience", "sample_every", "follow_every", "probe_every"):
+        if getattr(assignment, name) <= 0:
+            refuse(name, getattr(assignment, name), "more than 0 ns")
+    metrics, samples, plan = assignment.metrics, assignment.samples, assignment.links
+    names = [metric.name for metric in metrics]
+    if not 0 < len(set(names)) == len(names) <= MAX_METRICS:
+        refuse("metrics", names, f"1 to {MAX_METRICS} with different names")
+    if samples is not None and {len(row) for row in samples} != {len(metrics)}:
+        refuse("samples", samples, f"at least one, each of {len(metrics)} values, one per metric")
+    nodes = set(range(len(plan.indexes)))
+    others = nodes - {plan.own}
+    if {*plan.indexes.values()} != nodes or plan.indexes.get(assignment.identity.address) != plan.own:
+        refuse("links.indexes", plan.indexes, f"every number below {len(nodes)} once, and that of this node's address in links.own")
+    _check_others("links.overrides", plan.overrides.keys(), others)
+    _check_others("peers", {plan.indexes.get(peer, -1) for peer in assignment.peers}, others)
+    if plan.hops is not None and (plan.hops.keys() != others or not all(0 < hops <= links.UNREACHABLE for hops in plan.hops.values())):
+        refuse("links.hops", plan.hops, f"1 to {links.UNREACHABLE} to every other node")
+
+
+def _check_others(name: str, found: Set[int], others: Set[int]) -> None:
+    if not found <= others:
+        refuse(name, sorted(found), "other nodes of links.indexes only")

@@ -185,7 +185,7 @@ class Api:
 
     async def read_experiment(self, request: Request) -> Response:
         since = request.query_params.get("since", "0")
-        if not since.isdecimal():
+        if not (since.isdecimal() and len(since) < 20):
             raise HTTPException(400, f"since: expected the number of an entry, found {since!r}")
         return JSONResponse(self._switch.read(int(since)))
 

@@ -9,7 +9,8 @@ is a list of entries, each a list that begins with its kind:
     ["sampled", [value, ...]]                               what it measured of its machine, where it was given no samples
     ["ending", 0, {...}]                                    as a probe, when the run's duration is over and it rests
 
-Times are nanoseconds since the run's start; `number` counts intervals. A look that was due while the agent was stalled is left out.
+Times are nanoseconds since the run's start; `number` counts intervals. A look that is late by an interval or more, because the agent
+was stalled, is left out: it would tell of another time.
 """
 
 from __future__ import annotations
@@ -130,11 +131,11 @@ class Subject(Agent):
             self.connection_lost(None)
             self.diary.append(["ending", 0, self._deeds()])
             return
-        late = self.now_ns() - due
-        if due % plan.follow_every == 0 and late < plan.follow_every:
-            self.diary.append(["held", due // plan.follow_every, self._held()])
-        if due % plan.probe_every == 0 and late < plan.probe_every:
-            self.diary.append(["probe", due // plan.probe_every, self._deeds()])
+        if self.now_ns() - due < min(plan.follow_every, plan.probe_every):
+            if due % plan.follow_every == 0:
+                self.diary.append(["held", due // plan.follow_every, self._held()])
+            if due % plan.probe_every == 0:
+                self.diary.append(["probe", due // plan.probe_every, self._deeds()])
         self._looked = due
         self._plan_look()
 

@@ -2,6 +2,9 @@
 
 An instant is complete when every node has told of it or of a later one, or counts as silent. A node that tells nothing of an instant
 did not run then: it is not live, and what it held is not asked for.
+
+Nodes look some ms after an instant, not all at once. What counts as published is what the origin itself had published at its own look, so
+that it fits the truth told there; whoever looked later and holds more is taken to hold that.
 """
 
 from __future__ import annotations
@@ -34,11 +37,12 @@ class Diaries:
         self._told: list[dict[tuple[str, int], Any]] = [{} for _ in identities]  # (kind, instant) -> what is held, or deeds
         self._until = [0] * count  # the last instant that a node told of
         self._versions: NDArray[np.int64] = np.zeros((count, count), np.int64)
+        self._newest: NDArray[np.int64] = np.zeros(count, np.int64)
         self._truth: NDArray[np.float64] = np.full((count, len(metrics)), np.nan)
         blank = {**NOTHING, "published": [0] * len(metrics), "filtered": [0] * len(metrics)}
         self._deeds: list[dict[str, Any]] = [blank] * count
+        self.endings: dict[int, dict[str, Any]] = {}  # what nodes that rest told at their end
         self.shown = 0
-        self.ended = [False] * count
         self._sampled: list[list[list[float]]] = [[] for _ in identities]
 
     def take(self, node: int, entries: Sequence[Sequence[Any]]) -> None:
@@ -51,20 +55,23 @@ class Diaries:
                 case "sampled":
                     self._sampled[node].append([np.nan if value is None else value for value in content[0]])
                 case "ending":
-                    self.ended[node] = True
-                    self._deeds[node] = content[1]
+                    self.endings[node] = content[1]
                 case _:
                     number, said = content
                     instant = number * self._every[kind]
-                    self._told[node][kind, instant] = said
                     self._until[node] = instant
+                    if instant > self.shown:  # a node that was silent may come back with what nobody waited for
+                        self._told[node][kind, instant] = said
 
     def show(self, observer: Observer, silent: Collection[int]) -> None:
         """Show all instants that are complete to the observer; nodes in `silent` are not waited for."""
         while True:
             due = min(self.shown // every * every + every for every in self._every.values())
-            waiting = [node for node, until in enumerate(self._until) if until < due and not self.ended[node] and node not in silent]
-            if waiting or not any(until >= due for until in self._until):
+            if not any(until >= due for until in self._until):
+                for node, ending in self.endings.items():
+                    self._deeds[node] = ending
+                return
+            if any(until < due and node not in self.endings and node not in silent for node, until in enumerate(self._until)):
                 return
             if due % self._every["held"] == 0:
                 live = self._see("held", due)
@@ -96,11 +103,12 @@ class Diaries:
     def _look(self, instant: int, live: NDArray[np.bool_]) -> Look:
         ledger = self._ledger
         ledger.refresh()
-        told = np.array(ledger.newest)
-        # Looks of different nodes are some ms apart, so one may hold what its origin, by its own look, has not published yet.
-        newest = np.minimum(self._versions.max(axis=0), told)
-        publications = Publications(newest, ledger.times, ledger.last_change, ledger.levels)
-        return Look(instant, np.minimum(self._versions, told), publications, live)
+        numbers = np.arange(1, ledger.depth)
+        told = (numbers <= np.array(ledger.newest)[:, None]) & (ledger.times[:, 1:] <= instant)
+        self._newest = np.maximum(self._newest, np.where(live, self._versions.diagonal(), told.sum(axis=1)))
+        times = np.minimum(ledger.times, instant)  # a publication between the instant and the look has no age
+        publications = Publications(self._newest, times, ledger.last_change, ledger.levels)
+        return Look(instant, np.minimum(self._versions, self._newest), publications, live)
 
     def traffic(self) -> Traffic:
         """What all nodes have done, as far as they told."""
@@ -115,8 +123,9 @@ class Diaries:
         return [list(zip(deed["published"], deed["filtered"], strict=True)) for deed in self._deeds]
 
     def measured(self) -> list[NDArray[np.float64]]:
-        """What every node measured of its machine: float64 [samples, metrics] each."""
-        return [np.array(rows) for rows in self._sampled]
+        """What every node measured of its machine: float64 [samples, metrics] each; a node that told of none has one of NaN."""
+        nothing = [[np.nan] * len(self._metrics)]
+        return [np.array(rows or nothing) for rows in self._sampled]
 
     def published(self) -> int:
         """Updates that all nodes have published, as far as they told."""

@@ -1,4 +1,8 @@
-"""Agents as processes on the loopback of this machine, for one run: started together, and ended whatever happens."""
+"""Agents as processes on the loopback of this machine, for one run: started together, and ended whatever happens.
+
+Should this program be killed, they end by themselves, as they take part in one experiment only. Their key and token are in files for as
+long as they start, and then in their memory alone.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +37,14 @@ class FleetError(PriomonError):
 
 
 class Process:
-    """One agent process. Its log is read as it comes, so that it never blocks on a full pipe."""
+    """One agent process. Its log is read as it comes, so that it never blocks on a full pipe. Raises `OSError` if it cannot start."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "priomon_node", "run", *arguments],
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=environment,
             start_new_session=True,  # Ctrl-C is for the program that started it, which ends it in order
@@ -47,18 +52,29 @@ class Process:
         self.log: list[str] = []
         self.gossip: Address | None = None
         self.http: Address | None = None
-        Thread(target=self._read, daemon=True).start()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self.log = [*self.log[1 - LAST_WORDS :], line.decode(errors="replace").rstrip()]
-            with suppress(ValueError):
-                entry: Any = json.loads(line)
-                if entry["message"] == "started":
-                    self.gossip = parse_address(entry["address"])
-                elif entry["message"] == "serving HTTP":
-                    self.http = parse_address(entry["address"])
+        with self.popen.stderr as lines:
+            for line in lines:
+                self.log = [*self.log[1 - LAST_WORDS :], line.decode(errors="replace").rstrip()]
+                with suppress(ValueError, TypeError, KeyError):  # a traceback is not JSON, and other lines name no address
+                    entry: Any = json.loads(line)
+                    if entry["message"] == "started":
+                        self.gossip = parse_address(entry["address"])
+                    elif entry["message"] == "serving HTTP":
+                        self.http = parse_address(entry["address"])
+
+    def end(self, patience: float) -> None:
+        """Wait `patience` seconds for its end, then make it end."""
+        try:
+            self.popen.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+        self._reader.join()
 
 
 class Fleet:
@@ -71,9 +87,9 @@ class Fleet:
         self.members: list[Member] = []
 
     def __enter__(self) -> Self:
-        self._folder = TemporaryDirectory(prefix="priomon-")
         try:
-            self._start(Path(self._folder.name))
+            with TemporaryDirectory(prefix="priomon-") as folder:
+                self._start(Path(folder))
         except BaseException:
             self.close()
             raise
@@ -91,7 +107,11 @@ class Fleet:
         if self._sealed:
             write_key(folder / "key", Key.generate())
             arguments += ["--key-file", str(folder / "key")]
-        self.processes = [Process([*arguments, "--name", f"agent{number}"]) for number in range(self._size)]
+        for number in range(self._size):
+            try:
+                self.processes.append(Process([*arguments, "--name", f"agent{number}"]))
+            except OSError as error:
+                raise FleetError(f"agent {number} of {self._size} cannot be started ({error.strerror}); set nodes to fewer") from error
         deadline = time.monotonic() + START
         for number, process in enumerate(self.processes):
             while process.http is None or process.gossip is None:
@@ -106,17 +126,11 @@ class Fleet:
         """End all processes: those that do not end by themselves are told to, and then made to."""
         for member in self.members:
             member.remote.close()
-        running = [process.popen for process in self.processes]
-        for popen in running:
-            popen.terminate()
+        for process in self.processes:
+            process.popen.terminate()
         deadline = time.monotonic() + GRACE
-        for popen in running:
-            try:
-                popen.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                popen.kill()
-                popen.wait()
-        self._folder.cleanup()
+        for process in self.processes:
+            process.end(max(0.0, deadline - time.monotonic()))
 
 
 def _last(log: Sequence[str]) -> str:

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from priomon_core.config import SECOND
 from priomon_core.errors import PriomonError, SettingError
 from priomon_core.identity import Address, Identity
 from priomon_node.assignment import Assignment, LinkPlan
 from priomon_node.orchestrator.diaries import Diaries
-from priomon_node.orchestrator.remote import AgentError, Remote, SilentError
-from priomon_results.observer import Observer
+from priomon_node.orchestrator.remote import AgentError, Remote
+from priomon_results.observer import Look, Observer, Traffic
 from priomon_results.store import RunWriter
 from priomon_results.summary import Ending
 from priomon_sim import topology
@@ -26,13 +29,14 @@ from priomon_sim.world import Blueprint
 
 POLL = 1.0  # seconds between two times that an agent's diary is read
 SILENCE = 3.0  # seconds without an answer after which an agent is not waited for
+PATIENCE = 30.0  # seconds of our own silence after which agents leave the experiment, should this program die
 LEAD = 1.0  # seconds between the hand-out of assignments and the start, and per node:
 LEAD_PER_NODE = 0.02
 ENDING = 10.0  # seconds that agents have to tell of their end
 
 
 class LiveError(PriomonError):
-    """A scenario cannot be run by these agents."""
+    """A scenario cannot be run by these agents, or they are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,44 @@ class Member:
 def check(scenario: Scenario) -> None:
     """Raises `SettingError` for a scenario that only a simulator can run."""
     if scenario.gossip.strategy != "scuttlebutt":
-        raise SettingError(
-            f"gossip.strategy: found {scenario.gossip.strategy}, but agents speak scuttlebutt only"
-        )
+        raise SettingError(f"gossip.strategy: found {scenario.gossip.strategy}, but agents speak scuttlebutt only")
     if scenario.start != "cold":
         raise SettingError(f"start: found {scenario.start}, but real agents begin knowing nothing; expected cold")
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What was seen of a run last, at `now` (ns): `coverage` of the live nodes, and by node what follows.
+
+    `bytes_sent` counts from the run's start; `known` is how many nodes it holds a value of, itself among them; `unheard` are the
+    seconds since it answered.
+    """
+
+    now: int
+    coverage: float
+    live: Sequence[bool]
+    known: Sequence[int]
+    bytes_sent: Sequence[int]
+    unheard: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The nodes of a run, where each is drawn (-1 to 1 both ways), and which pairs are neighbours."""
+
+    names: Sequence[str]
+    places: Sequence[tuple[float, float]]
+    edges: Sequence[tuple[int, int]]
+
+
+class _Onlooker(Observer):
+    """An observer that remembers its last probe."""
+
+    last: tuple[Look, Traffic] | None = None
+
+    def probe(self, look: Look, truth: NDArray[np.float64], traffic: Traffic) -> None:
+        super().probe(look, truth, traffic)
+        self.last = look, traffic
 
 
 class LiveRun:
@@ -66,7 +103,7 @@ class LiveRun:
     ) -> None:
         if len(members) != scenario.nodes:
             raise LiveError(f"{scenario.name} needs {scenario.nodes} agents, found {len(members)}; set nodes, or start as many")
-        self.observer = Observer(writer, blueprint.metrics, scenario.nodes, scenario.measure.spread_origins)
+        self.observer = _Onlooker(writer, blueprint.metrics, scenario.nodes, scenario.measure.spread_origins)
         self._scenario = scenario
         self._blueprint = blueprint
         self._members = members
@@ -79,7 +116,7 @@ class LiveRun:
     @property
     def now(self) -> int:
         """The instant (ns) up to which the run was observed."""
-        return self.diaries.shown
+        return self._scenario.duration if len(self.diaries.endings) == len(self._members) else self.diaries.shown
 
     def run(self, stop: Event) -> None:
         """Run to the end, or until `stop` is set or Ctrl-C. Raises `PriomonError`. In any case no agent is left in the experiment."""
@@ -89,6 +126,20 @@ class LiveRun:
                 self._follow(threads, start, stop)
             finally:
                 list(threads.map(self._end, self._members))
+
+    def glance(self) -> Glance | None:
+        """What the last probe saw, None before the first."""
+        if self.observer.last is None:
+            return None
+        (look, traffic), now = self.observer.last, time.monotonic()
+        coverage = self.observer.total.coverage
+        known = np.count_nonzero(look.versions, axis=1).tolist()
+        return Glance(look.now, coverage, look.live.tolist(), known, traffic.bytes_sent, [now - heard for heard in self._heard])
+
+    def picture(self) -> Picture:
+        """The run's nodes and edges, to be drawn."""
+        graph = self._blueprint.graph
+        return Picture([node.name for node in self._nodes], topology.layout(graph, self._scenario.seed), list(graph.edges()))
 
     def ending(self) -> Ending:
         """What a summary of the run up to now needs beside its observer."""
@@ -107,9 +158,8 @@ class LiveRun:
 
     def write_ending(self) -> None:
         """Let the observer store what is known only at the end."""
-        graph = self._blueprint.graph
-        names = [node.name for node in self._nodes]
-        self.observer.write_ending(names, topology.layout(graph, self._scenario.seed), graph.edges(), self.diaries.samples())
+        picture = self.picture()
+        self.observer.write_ending(picture.names, picture.places, picture.edges, self.diaries.samples())
 
     def _assign(self, threads: ThreadPoolExecutor) -> float:
         """Give all agents their parts; returns when they start, by the monotonic clock."""
@@ -133,6 +183,7 @@ class LiveRun:
             run=f"{scenario.name[:32]} {scenario.seed} {start}",
             start=start,
             duration=scenario.duration,
+            patience=round(PATIENCE * SECOND),
             identity=nodes[node],
             stream=stream(scenario.seed, nodes[node].name),
             metrics=plan.metrics,
@@ -160,18 +211,21 @@ class LiveRun:
         while not stop.is_set() and not all(self._over(node, last) for node in range(len(self._members))):
             began = time.monotonic()
             for node in set(range(len(self._members))) - set(asked.values()):
-                if not self.diaries.ended[node]:
+                if node not in self.diaries.endings:
                     path = f"/v1/experiment?since={self._read[node]}"
                     asked[threads.submit(self._members[node].remote.ask, "GET", path)] = node
             answered, _ = wait(asked, POLL)
             for answer in answered:
                 self._take(asked.pop(answer), answer)
-            self.diaries.show(self.observer, self._silent())
+            silent = self._silent()
+            if len(silent) == len(self._members) and not self.diaries.endings:
+                raise LiveError(f"{self._scenario.name}: no agent has answered for {SILENCE:g} s; did somebody end them all?")
+            self.diaries.show(self.observer, silent)
             self._progress(self.now)
             stop.wait(max(0.0, began + POLL - time.monotonic()))
 
     def _take(self, node: int, answer: Future[dict[str, Any]]) -> None:
-        with suppress(SilentError):
+        with suppress(AgentError):  # silent, or restarted and no part of this run any more
             diary = answer.result()
             self._heard[node] = time.monotonic()
             self.diaries.take(node, diary["entries"][self._read[node] - diary["first"] :])
@@ -182,7 +236,7 @@ class LiveRun:
         return [node for node, heard in enumerate(self._heard) if now - heard > SILENCE]
 
     def _over(self, node: int, last: float) -> bool:
-        return self.diaries.ended[node] or (time.monotonic() > last - ENDING and node in self._silent()) or time.monotonic() > last
+        return node in self.diaries.endings or (time.monotonic() > last - ENDING and node in self._silent()) or time.monotonic() > last
 
     @staticmethod
     def _end(member: Member) -> None:
