@@ -63,6 +63,7 @@ class Holdings(Values):
         """Make room for an origin of which only the key is known; returns its slot."""
         slot = bisect_left(self.keys, key)
         line = slot * self.metrics
+        self.layout += 1
         self.keys.insert(slot, key)
         self.introduction.insert(slot, 0)
         self.published.insert(slot, 0)
@@ -85,6 +86,7 @@ class Holdings(Values):
         if identity is not None and self._at.get(identity.address) == identity.key:
             del self._at[identity.address]
         line = slot * self.metrics
+        self.layout += 1
         del self.keys[slot], self.introduction[slot], self.published[slot], self._levels[slot], self._identities[slot]
         del self.changed[line : line + self.metrics]
         del self.width[line : line + self.metrics]
@@ -131,17 +133,13 @@ class Holdings(Values):
 
 
 class AgentReplica(Replica):
-    """The replica of an agent, whose set of origins grows and shrinks.
+    """The replica of an agent, whose set of origins grows and shrinks."""
 
-    `arrived` collects the identities that were introduced, one by one; whoever cares clears it.
-    """
-
-    __slots__ = ("_refused", "arrived", "holdings")
+    __slots__ = ("_refused", "holdings")
 
     def __init__(self, identity: Identity, metrics: Sequence[Metric]) -> None:
         self.holdings = Holdings(metrics)
         self.holdings.name(self.holdings.insert(identity.key), identity)
-        self.arrived: list[Identity] = []
         self._refused: dict[int, str] = {}  # the names of forgotten origins, by key
         super().__init__(self.holdings, PLAIN.blank(1), 0, PLAIN)
 
@@ -193,11 +191,13 @@ class AgentReplica(Replica):
         return None if slot is None or not self.versions[slot] else self.holdings.identity(slot).address
 
     def _remove(self, key: int) -> bool:
+        """Remove an origin; whether anything was known of it."""
         slot = self.holdings.find(key)
         if slot is None:
             return False
+        known = self.versions[slot] > 0
         self.holdings.remove(slot)
         del self.versions[slot]
         self.own -= slot < self.own
         self.survey()
-        return True
+        return known

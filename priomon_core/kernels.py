@@ -126,13 +126,14 @@ def listen(
     count: int,
     now: int,
     factor: int,
+    grace: int,
     out: MutableSequence[int],
 ) -> int:
     """Take note of which versions have grown, and write the slots of the origins that are silent for too long to `out`.
 
     Per origin: `heard` is the version seen last, `last` when it grew, `mean` and `deviation` the moving averages of the silences between
     and of their distance from the mean (ns; one part in eight and in four is new, as in TCP's time-outs). Too long is `factor`
-    thousandths of the deviation above the mean. Returns how many are silent.
+    thousandths of the deviation above the mean, where `grace` (ns) is added to the deviation. Returns how many are silent.
     """
     silent = 0
     for i in range(count):
@@ -145,7 +146,7 @@ def listen(
                 deviation[i] += (abs(error) - deviation[i]) // 4
             heard[i] = v
             last[i] = now
-        elif v > 0 and silence > mean[i] + deviation[i] * factor // 1000:
+        elif v > 0 and silence > mean[i] + (deviation[i] + grace) * factor // 1000:
             out[silent] = i
             silent += 1
     return silent

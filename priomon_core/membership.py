@@ -18,6 +18,7 @@ Nothing here grows without bound: beliefs go with their origins, tombstones and 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 from math import log10
 
 from priomon_core.config import NEVER, DetectionSettings
@@ -62,7 +63,7 @@ class Membership:
     """The beliefs of the node that `replica` belongs to; `period` is the time of a round (ns).
 
     `incarnation` is the node's own. `rumours` is what it passes on, `events` what it noticed, for the driver to drain. `departed` maps
-    the keys of dead and left nodes to the end of their tombstones. `deadline` is when the next suspicion becomes a verdict.
+    the keys of dead and left nodes to the end of their tombstones. `gone` tells whether the node itself has left. `deadline` is when the next suspicion becomes a verdict.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class Membership:
         "deadline",
         "departed",
         "events",
+        "gone",
         "incarnation",
         "period",
         "replica",
@@ -87,10 +89,11 @@ class Membership:
         self.rumours = Rumours(settings.retransmissions)
         self.events: list[Event] = []
         self.deadline = NEVER
+        self.gone = False
         self.departed: dict[int, int] = {}
         self._beliefs: dict[int, Belief] = {}
         self._suspects: dict[int, Suspicion] = {}
-        self._refused: dict[int, int] = {}  # forgotten keys, and until when news of them are refused
+        self._refused: dict[int, tuple[int, str]] = {}  # forgotten keys: until when news of them are refused, and their names
 
     @property
     def live(self) -> int:
@@ -111,9 +114,9 @@ class Membership:
         """All that is believed of a node, None if it was always alive."""
         return self._beliefs.get(key)
 
-    def refused_until(self, key: int) -> int | None:
-        """Until when (ns) news of a forgotten node are refused, None if it was not forgotten."""
-        return self._refused.get(key)
+    def refused_until(self, name: str) -> int | None:
+        """Until when (ns) news of a forgotten node are refused, None if none of this name was forgotten."""
+        return max((until for until, forgotten in self._refused.values() if forgotten == name), default=None)
 
     def name(self, key: int) -> str:
         """The name of a node, or its key where nothing else is known."""
@@ -144,12 +147,12 @@ class Membership:
         return False
 
     def _defend(self, rumour: Rumour, now: int) -> bool:
-        if rumour.state == State.ALIVE or State.LEFT in (rumour.state, self.state(rumour.key)):
+        if rumour.state == State.ALIVE:
             return False
         fresh = rumour.incarnation >= self.incarnation
         if fresh:
             self.incarnation = min(rumour.incarnation + 1, LARGEST_INCARNATION)
-            was_dead = rumour.state == State.DEAD
+            was_dead = rumour.state >= State.DEAD
             self.events.append(Refuted(now, rumour.key, self.name(rumour.key), self.incarnation, was_dead))
         self.rumours.add(Rumour(rumour.key, State.ALIVE, self.incarnation))
         return fresh
@@ -160,7 +163,7 @@ class Membership:
         self.events.append(Restarted(now, younger, self.name(younger), key))
 
     def spoke(self, key: int) -> None:
-        """A node was heard itself: if it was forgotten, it is welcome again."""
+        """A node was heard itself, or long enough ago: if it was forgotten, it is welcome again."""
         if key in self._refused:
             del self._refused[key]
             self.replica.admit(key)
@@ -192,12 +195,10 @@ class Membership:
 
     def leave(self) -> Rumour:
         """This node itself is about to go; what it tells the others."""
-        key, belief = self.replica.key, Belief()
+        self.gone = True
         self.incarnation = min(self.incarnation + 1, LARGEST_INCARNATION)
-        belief.state, belief.incarnation = State.LEFT, self.incarnation
-        self._beliefs[key] = belief
-        self.rumours.drop(key)
-        return belief.rumour(key)
+        self.rumours.drop(self.replica.key)
+        return Rumour(self.replica.key, State.LEFT, self.incarnation)
 
     # What time does
 
@@ -209,11 +210,10 @@ class Membership:
                 waited = (suspicion.deadline - suspicion.began) / 1e9
                 rule = f"suspected and not refuted for {waited:.1f} s, with {suspicion.confirmations} confirmations"
                 self._adopt(Rumour(key, State.DEAD, belief.incarnation, self.replica.key), now, rule)
-        for key in _expired(self.departed, now):
+        for key in _expired(self.departed.items(), now):
             self._forget(key, now)
-        for key in _expired(self._refused, now):
-            del self._refused[key]
-            self.replica.admit(key)
+        for key in _expired(((key, until) for key, (until, _) in self._refused.items()), now):
+            self.spoke(key)
 
     def postpone(self, by: int) -> None:
         """Hold all verdicts for so many ns longer: this node could not hear what the accused had to say."""
@@ -264,10 +264,11 @@ class Membership:
         return Suspicion(accuser, now, least, least * self.settings.longest_suspicion, self.live - 2)
 
     def _forget(self, key: int, now: int) -> None:
-        self.events.append(Forgotten(now, key, self.name(key)))
+        name = self.name(key)
+        self.events.append(Forgotten(now, key, name))
         self._drop(key)
         self.replica.forget(key)
-        self._refused[key] = now + self.settings.tombstone
+        self._refused[key] = now + self.settings.tombstone, name
         if len(self._refused) > MOST_DEPARTED:
             self.spoke(next(iter(self._refused)))
 
@@ -282,11 +283,6 @@ class Membership:
         self.deadline = min((suspicion.deadline for suspicion in self._suspects.values()), default=NEVER)
 
 
-def _expired(ends: dict[int, int], now: int) -> Iterable[int]:
-    """The keys whose end has come; `ends` is in the order of the ends."""
-    expired = []
-    for key, end in ends.items():
-        if end > now:
-            break
-        expired.append(key)
-    return expired
+def _expired(ends: Iterable[tuple[int, int]], now: int) -> list[int]:
+    """The keys whose end has come, of (key, end) in the order of the ends."""
+    return [key for key, _ in takewhile(lambda one: one[1] <= now, ends)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
@@ -35,6 +36,7 @@ def _blank(count: int) -> Row:
     return array("q", bytes(8 * count))
 
 
+MOST_NOTES = 4096  # what is kept of comings and goings for who cares
 PLAIN = RowKind(kernels, 1 << 62, _blank)
 
 
@@ -53,6 +55,8 @@ class Values(ABC):
     depth: int
     step: int
     metrics: int
+    layout: int = 0
+    """Changes whenever slots do."""
     younger: Sequence[int] | None = None
     """Where slots of several generations of a node stand beside each other: the slot of the next one for each, -1 if there is none."""
     uniform: tuple[int, int] | None
@@ -91,10 +95,11 @@ class Replica:
     """The knowledge of one node, whose own slot is `own`.
 
     `roster` is (number, checksum) of the origins known. `delivered` counts the news received, `useful` those that were newer.
-    `superseded` collects (key, key of the younger generation) of origins that were dropped for it; whoever cares clears it.
+    `superseded` collects (key, key of the younger generation) of origins that were dropped for it, `arrived` those that were introduced
+    one by one, as an agent's are; who cares about them clears them.
     """
 
-    __slots__ = ("_barred", "delivered", "key", "kind", "own", "roster", "superseded", "useful", "values", "versions")
+    __slots__ = ("_barred", "arrived", "delivered", "key", "kind", "own", "roster", "superseded", "useful", "values", "versions")
 
     def __init__(self, values: Values, versions: Row, own: int, kind: RowKind = PLAIN) -> None:
         self.values = values
@@ -105,7 +110,8 @@ class Replica:
         self.survey()
         self.delivered = 0
         self.useful = 0
-        self.superseded: list[tuple[int, int]] = []
+        self.superseded: deque[tuple[int, int]] = deque(maxlen=MOST_NOTES)
+        self.arrived: deque[Identity] = deque(maxlen=MOST_NOTES)
         self._barred: array[int] | None = None  # by slot: 1 for a forgotten origin
 
     def known(self, key: int) -> int | None:
