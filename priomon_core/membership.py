@@ -28,6 +28,7 @@ from priomon_core.rumours import ACCUSATIONS, LARGEST_INCARNATION, Rumour, Rumou
 from priomon_core.suspicion import Suspicion
 
 MOST_DEPARTED = 4096  # tombstones and refusals that are kept; the oldest go first
+LAST_CALLS = 3  # rounds before a verdict in which a node asks the accused itself
 DAMPING = 5  # a flapping node is suspected for up to this much longer
 CALM = 600 * 1_000_000_000  # ns without a relapse that make up for one return from the dead
 
@@ -62,8 +63,9 @@ class Belief:
 class Membership:
     """The beliefs of the node that `replica` belongs to; `period` is the time of a round (ns).
 
-    `incarnation` is the node's own. `rumours` is what it passes on, `events` what it noticed, for the driver to drain. `departed` maps
-    the keys of dead and left nodes to the end of their tombstones. `gone` tells whether the node itself has left. `deadline` is when the next suspicion becomes a verdict.
+    `incarnation` is the node's own, and `gone` whether it has left. `rumours` is what it passes on, `events` what it noticed, for the
+    driver to drain. `departed` maps the keys of dead and left nodes to the end of their tombstones. `deadline` is when the next suspicion becomes
+    a verdict.
     """
 
     __slots__ = (
@@ -199,6 +201,10 @@ class Membership:
         self.incarnation = min(self.incarnation + 1, LARGEST_INCARNATION)
         self.rumours.drop(self.replica.key)
         return Rumour(self.replica.key, State.LEFT, self.incarnation)
+
+    def closing(self, now: int) -> list[int]:
+        """The suspects that are about to be held dead, and had better be asked once more."""
+        return [key for key, suspicion in self._suspects.items() if suspicion.deadline - now <= LAST_CALLS * self.period]
 
     # What time does
 

@@ -4,8 +4,8 @@ Detection travels on the gossip that there is anyway. Partners of rounds take tu
 and a partner with nothing to say answers with the smallest message there is. Rumours fill what is left of datagrams. So calm costs the
 acks, and no byte more.
 
-Three rules make partitions heal and old news harmless. Whoever is spoken to is told what is held against it, so that it can refute.
-Each dead node is tried now and then by somebody, about once per `reconnect` for all nodes together, with one small ping. And whoever
+Some rules keep the innocent alive, make partitions heal and old news harmless. Whoever is spoken to is told what is held against it, so that
+it can refute. Nobody turns a suspicion into a verdict without having asked the accused: rumours reach nearly all, not all. Each dead node is tried now and then by somebody, about once per `reconnect` for all nodes together, with one small ping. And whoever
 introduces a departed node to a newcomer says in the same message that it has departed.
 """
 
@@ -118,7 +118,9 @@ class Watch:
             key = self._directory.key_at(peer)
             if key is not None:
                 detector.contacted(key, now)
-        if self.membership.departed:
+        if self.membership.doubts:
+            for key in self.membership.closing(now):
+                self.ping(key)
             self._retry()
         self._tell(before, None, 0)
 

@@ -19,20 +19,18 @@ Reasons = dict[str, Any]
 def why(watch: Watch, name: str, now: int) -> Reasons:
     """All that a node knows about the life of another, at `now` (ns).
 
-    `state` is one of self, alive, suspect, dead, left, forgotten and unknown, with `incarnation` and `generation`. Where there is something
-    to tell: `rule` and `for_seconds` (why and how long), `accusers` [{name, seconds_ago}], `confirmations` {found, needed},
-    `dead_in_seconds`, `forgotten_in_seconds`, `contacts` [{path, seconds_ago}] with the path "direct" or the name of who reported it, `returns`
-    from the dead lately.
+    `state` is one of self, alive, suspect, dead, left, forgotten and unknown, with `incarnation` and `generation`. Where there is
+    something to tell: `rule` and `for_seconds` (why and how long), `accusers` [{name, seconds_ago}], `confirmations` {found, needed},
+    `dead_in_seconds`, `forgotten_in_seconds`, `contacts` [{path, seconds_ago}] with the path "direct" or the name of who reported it,
+    `returns` from the dead lately.
     """
     membership = watch.membership
     key = _newest(membership.replica, name)
     if key is None:
         until = membership.refused_until(name)
-        return (
-            {"name": name, "state": "unknown"}
-            if until is None
-            else {"name": name, "state": "forgotten", "refused_for_seconds": (until - now) / SECOND}
-        )
+        if until is None:
+            return {"name": name, "state": "unknown"}
+        return {"name": name, "state": "forgotten", "refused_for_seconds": (until - now) / SECOND}
     slot = membership.replica.values.find(key)
     assert slot is not None
     reasons: Reasons = {"name": name, "generation": membership.replica.values.identity(slot).generation}
