@@ -64,13 +64,12 @@ class Membership:
     """The beliefs of the node that `replica` belongs to; `period` is the time of a round (ns).
 
     `incarnation` is the node's own, and `gone` whether it has left. `rumours` is what it passes on, `events` what it noticed, for the
-    driver to drain. `departed` maps the keys of dead and left nodes to the end of their tombstones. `deadline` is when the next suspicion becomes
-    a verdict.
+    driver to drain. `departed` maps the keys of dead and left nodes to the end of their tombstones, `refused` those of forgotten nodes to
+    (until when news of them are refused, name). `deadline` is when the next suspicion becomes a verdict.
     """
 
     __slots__ = (
         "_beliefs",
-        "_refused",
         "_suspects",
         "deadline",
         "departed",
@@ -78,6 +77,7 @@ class Membership:
         "gone",
         "incarnation",
         "period",
+        "refused",
         "replica",
         "rumours",
         "settings",
@@ -95,12 +95,17 @@ class Membership:
         self.departed: dict[int, int] = {}
         self._beliefs: dict[int, Belief] = {}
         self._suspects: dict[int, Suspicion] = {}
-        self._refused: dict[int, tuple[int, str]] = {}  # forgotten keys: until when news of them are refused, and their names
+        self.refused: dict[int, tuple[int, str]] = {}
 
     @property
     def live(self) -> int:
         """How many nodes are not held dead or gone, this one among them."""
         return max(1, self.replica.roster[0] - len(self.departed))
+
+    @property
+    def calm(self) -> bool:
+        """Whether there is nothing to tell of anybody."""
+        return not (self._suspects or self.departed or self.rumours.count)
 
     @property
     def doubts(self) -> bool:
@@ -118,7 +123,7 @@ class Membership:
 
     def refused_until(self, name: str) -> int | None:
         """Until when (ns) news of a forgotten node are refused, None if none of this name was forgotten."""
-        return max((until for until, forgotten in self._refused.values() if forgotten == name), default=None)
+        return max((until for until, forgotten in self.refused.values() if forgotten == name), default=None)
 
     def name(self, key: int) -> str:
         """The name of a node, or its key where nothing else is known."""
@@ -166,8 +171,8 @@ class Membership:
 
     def spoke(self, key: int) -> None:
         """A node was heard itself, or long enough ago: if it was forgotten, it is welcome again."""
-        if key in self._refused:
-            del self._refused[key]
+        if key in self.refused:
+            del self.refused[key]
             self.replica.admit(key)
 
     # What this node finds out itself
@@ -216,10 +221,12 @@ class Membership:
                 waited = (suspicion.deadline - suspicion.began) / 1e9
                 rule = f"suspected and not refuted for {waited:.1f} s, with {suspicion.confirmations} confirmations"
                 self._adopt(Rumour(key, State.DEAD, belief.incarnation, self.replica.key), now, rule)
-        for key in _expired(self.departed.items(), now):
-            self._forget(key, now)
-        for key in _expired(((key, until) for key, (until, _) in self._refused.items()), now):
-            self.spoke(key)
+        if self.departed:
+            for key in _expired(self.departed.items(), now):
+                self._forget(key, now)
+        if self.refused:
+            for key in _expired(((key, until) for key, (until, _) in self.refused.items()), now):
+                self.spoke(key)
 
     def postpone(self, by: int) -> None:
         """Hold all verdicts for so many ns longer: this node could not hear what the accused had to say."""
@@ -274,9 +281,9 @@ class Membership:
         self.events.append(Forgotten(now, key, name))
         self._drop(key)
         self.replica.forget(key)
-        self._refused[key] = now + self.settings.tombstone, name
-        if len(self._refused) > MOST_DEPARTED:
-            self.spoke(next(iter(self._refused)))
+        self.refused[key] = now + self.settings.tombstone, name
+        if len(self.refused) > MOST_DEPARTED:
+            self.spoke(next(iter(self.refused)))
 
     def _drop(self, key: int) -> None:
         self._beliefs.pop(key, None)

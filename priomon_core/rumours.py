@@ -53,21 +53,15 @@ def rumours_size(rumours: Sequence[Rumour]) -> int:
 
 
 class Rumours:
-    """What one node still passes on. `shelves[i]` holds the rumours that were told i times, the oldest first."""
+    """What one node still passes on: `count` rumours. `_shelves[i]` holds those that were told i times, the oldest first."""
 
-    __slots__ = ("_count", "_factor", "_shelf_of", "_shelves")
+    __slots__ = ("_factor", "_shelf_of", "_shelves", "count")
 
     def __init__(self, factor: int) -> None:
         self._factor = factor
-        self._count = 0
+        self.count = 0
         self._shelves: list[dict[Rumour, None]] = []
         self._shelf_of: dict[int, dict[Rumour, int]] = {}
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __bool__(self) -> bool:
-        return self._count > 0
 
     def add(self, rumour: Rumour) -> None:
         """Pass a rumour on from now; weaker ones about the same node are dropped. One that is being told is not begun again."""
@@ -76,7 +70,7 @@ class Rumours:
             if (other.incarnation, other.state) < (rumour.incarnation, rumour.state):
                 self._remove(other)
         if rumour not in told:
-            if self._count >= MOST_RUMOURS:
+            if self.count >= MOST_RUMOURS:
                 self._remove(next(iter(next(shelf for shelf in reversed(self._shelves) if shelf))))
             self._put(rumour, 0)
 
@@ -109,11 +103,11 @@ class Rumours:
             self._shelves.append({})
         self._shelves[told][rumour] = None
         self._shelf_of.setdefault(rumour.key, {})[rumour] = told
-        self._count += 1
+        self.count += 1
 
     def _remove(self, rumour: Rumour) -> None:
         about = self._shelf_of[rumour.key]
         del self._shelves[about.pop(rumour)][rumour]
-        self._count -= 1
+        self.count -= 1
         if not about:
             del self._shelf_of[rumour.key]

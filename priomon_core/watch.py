@@ -4,9 +4,10 @@ Detection travels on the gossip that there is anyway. Partners of rounds take tu
 and a partner with nothing to say answers with the smallest message there is. Rumours fill what is left of datagrams. So calm costs the
 acks, and no byte more.
 
-Some rules keep the innocent alive, make partitions heal and old news harmless. Whoever is spoken to is told what is held against it, so that
-it can refute. Nobody turns a suspicion into a verdict without having asked the accused: rumours reach nearly all, not all. Each dead node is tried now and then by somebody, about once per `reconnect` for all nodes together, with one small ping. And whoever
-introduces a departed node to a newcomer says in the same message that it has departed.
+Some rules keep the innocent alive, make partitions heal and old news harmless. Whoever is spoken to is told what is held against it, so
+that it can refute. Nobody turns a suspicion into a verdict without having asked the accused: rumours reach nearly all, not all. Each
+dead node is tried now and then by somebody, about once per `reconnect` for all nodes together, with one small ping. And whoever introduces
+a departed node to a newcomer says in the same message that it has departed.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Watch:
         self._rotation = Rotation(random)
         self._ack = Call(replica.key, Ask.ACK)
         self.detector = self._detector(settings, gossip.period)
+        self._heard = self.detector.heard
 
     def _detector(self, settings: DetectionSettings, period: int) -> Detector:
         match settings.detector:
@@ -122,18 +124,23 @@ class Watch:
             for key in self.membership.closing(now):
                 self.ping(key)
             self._retry()
-        self._tell(before, None, 0)
+        if not self.membership.calm:
+            self._tell(before, None, 0)
 
     def receive(self, message: Any, source: Peer, now: int) -> None:
         """Handle a message that arrived from `source`; what is a strategy's goes to the strategy."""
-        sender, membership, outbox = message.sender, self.membership, self._outbox
+        sender, membership, outbox, direct = message.sender, self.membership, self._outbox, self.direct
         if sender == self._replica.key or membership.gone:
             return
         before = len(outbox)
-        _remember(self.direct, sender, now)
-        self.detector.heard(sender, now)
-        membership.spoke(sender)
-        if isinstance(message, Call):
+        direct.pop(sender, None)  # so that the order is that of the times
+        direct[sender] = now
+        if len(direct) > MOST_CONTACTS:
+            del direct[next(iter(direct))]
+        self._heard(sender, now)
+        if membership.refused:
+            membership.spoke(sender)
+        if type(message) is Call:
             self._answer(message, source, now)
         else:
             self._strategy.receive(message, source, now)
@@ -141,10 +148,9 @@ class Watch:
                 outbox.append((source, self._ack))
         if self._replica.superseded or self._replica.arrived:
             self._note(now)
-        for rumour in message.rumours:
-            if membership.hear(rumour, now):
-                self.awareness.worsen()
-        if len(outbox) > before:
+        if message.rumours:
+            self._hear(message.rumours, now)
+        if len(outbox) > before and not membership.calm:
             self._tell(before, source, sender)
 
     def wake(self, now: int) -> None:
@@ -152,7 +158,8 @@ class Watch:
         before = len(self._outbox)
         self.membership.expire(now)
         self.detector.wake(now)
-        self._tell(before, None, 0)
+        if len(self._outbox) > before:
+            self._tell(before, None, 0)
 
     def stalled(self, now: int, late: int) -> None:
         """This node woke `late` ns after its deadline: it was suspended or starved, and judges nobody by what it did not hear."""
@@ -213,10 +220,18 @@ class Watch:
             self._outbox.append((source, self._ack))
             self._call(call.target, Call(me, Ask.PING_REQUEST, call.requester, call.target))
         elif call.kind == Ask.INDIRECT_ACK and call.requester == me:
-            _remember(self.indirect, call.target, (call.sender, now))
+            self.indirect.pop(call.target, None)
+            self.indirect[call.target] = call.sender, now
+            if len(self.indirect) > MOST_CONTACTS:
+                del self.indirect[next(iter(self.indirect))]
             self.detector.heard(call.target, now)
         elif call.kind == Ask.INDIRECT_ACK and call.target == call.sender:
             self._call(call.requester, Call(me, Ask.INDIRECT_ACK, call.requester, call.target))
+
+    def _hear(self, rumours: Sequence[Rumour], now: int) -> None:
+        for rumour in rumours:
+            if self.membership.hear(rumour, now):
+                self.awareness.worsen()
 
     def _retry(self) -> None:
         """Ping some of the dead, so many that all nodes together try each as often as the settings say."""
@@ -239,8 +254,6 @@ class Watch:
         """Let rumours ride on the messages in the outbox after the first `before`; those to `source` go to the node `sender`."""
         membership = self.membership
         outbox: list[tuple[Peer, Any]] = self._outbox
-        if not membership.rumours and not membership.doubts:
-            return
         for i in range(before, len(outbox)):
             peer, message = outbox[i]
             room = (1 << 16 if message.stream else self._limit) - message.size
@@ -249,7 +262,7 @@ class Watch:
             while size > room:
                 first = first[:-1]
                 size = rumours_size(first)
-            taken = membership.rumours.take(room - size, self._replica.roster[0]) if membership.rumours else []
+            taken = membership.rumours.take(room - size, self._replica.roster[0]) if membership.rumours.count else []
             riding = (*first, *(rumour for rumour in taken if rumour not in first))
             if not riding or message.rumours == riding:
                 continue
@@ -274,11 +287,3 @@ class Watch:
                 if departed is not None and 0 <= i < message.count and 0 < message.row[i] < ask and not message.since[i] & ask - 1:
                     owed.append(departed.rumour(other))
         return tuple(owed)
-
-
-def _remember(times: dict[int, Any], key: int, value: Any) -> None:
-    """Keep a value as the latest of a few."""
-    times.pop(key, None)
-    times[key] = value
-    if len(times) > MOST_CONTACTS:
-        del times[next(iter(times))]

@@ -15,7 +15,6 @@ from __future__ import annotations
 from priomon_core.config import NEVER, DetectionSettings
 from priomon_core.detectors.base import Means
 
-
 ROUNDS = 2  # how often others are asked about one probe
 
 
@@ -55,10 +54,11 @@ class Swim:
 
     def heard(self, key: int, now: int) -> None:
         """See `Detector.heard`."""
-        if self._open.pop(key, None) is not None:
-            self._means.awareness.improve()
-        for probe in self._open.values():
-            probe.silent.discard(key)
+        if self._open:
+            if self._open.pop(key, None) is not None:
+                self._means.awareness.improve()
+            for probe in self._open.values():
+                probe.silent.discard(key)
 
     def wake(self, now: int) -> None:
         """See `Detector.wake`."""
