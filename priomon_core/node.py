@@ -9,21 +9,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from priomon_core.config import GossipSettings
+from priomon_core.config import NEVER, GossipSettings
 from priomon_core.priority import Publisher
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Peer, Strategy
+from priomon_core.watch import Watch
 
 
 class GossipNode:
     """A node that gossips what it knows with `peers`, which its driver may change at any time.
 
-    All times are integer nanoseconds of the driver's clock, which must not run backwards. `deadline` is when the first round is due; a
-    driver draws it from the first period, so that nodes that start together do not speak together. `receive(message, source, now)`
-    handles a message that arrived from a peer: it is the strategy's own.
+    All times are integer nanoseconds of the driver's clock, which must not run backwards. `deadline` is when `wake` has something to do:
+    at first the first round, which a driver draws from the first period, so that nodes that start together do not speak together;
+    `round_due` is when the next round begins. `receive(message, source, now)` handles a message that arrived from a peer; it never brings
+    the deadline forward. With a `watch` the node also finds out who is alive: partners take turns instead of being drawn, and `events`
+    tells what it noticed; without one it judges nobody, and then no node of the cluster may.
     """
 
-    __slots__ = ("_period", "_random", "deadline", "fanout", "outbox", "peers", "publisher", "receive", "replica", "strategy")
+    __slots__ = (
+        "_period",
+        "_random",
+        "deadline",
+        "fanout",
+        "outbox",
+        "peers",
+        "publisher",
+        "receive",
+        "replica",
+        "round_due",
+        "strategy",
+        "watch",
+    )
 
     def __init__(
         self,
@@ -34,6 +50,7 @@ class GossipNode:
         settings: GossipSettings,
         random: Random,
         deadline: int,
+        watch: Watch | None = None,
     ) -> None:
         self.replica = replica
         self.strategy = strategy
@@ -41,10 +58,11 @@ class GossipNode:
         self.peers = peers
         self.fanout = settings.fanout
         self.outbox = strategy.outbox
-        self.receive = strategy.receive
+        self.receive = strategy.receive if watch is None else watch.receive
+        self.watch = watch
         self._period = settings.period
         self._random = random
-        self.deadline = deadline
+        self.deadline = self.round_due = deadline
 
     def sample(self, values: Sequence[float], now: int) -> None:
         """Take a sample of the node's metrics, in their declared order and units; NaN where there is none.
@@ -57,14 +75,37 @@ class GossipNode:
             self.replica.publish(changes, now)
 
     def wake(self, now: int) -> None:
-        """Begin a round if one is due. A node that overslept rounds begins one, and the next a whole period after."""
+        """Do what is due: judge others, begin a round. A node that overslept rounds begins one, and the next a whole period after."""
         if now < self.deadline:
             return
-        peers = self.peers
-        if self.fanout == 1 and peers:
-            self.strategy.round((peers[int(self._random.random() * len(peers))],), now)
+        watch = self.watch
+        if watch is not None:
+            late = now - self.deadline
+            if 2 * late > self._period:
+                watch.stalled(now, late)
+            watch.wake(now)
+        if now >= self.round_due:
+            self._round(now)
+            self.round_due += self._period
+            if self.round_due <= now:
+                self.round_due = now + self._period
+        self.deadline = self.round_due if watch is None else min(self.round_due, watch.deadline)
+
+    def _round(self, now: int) -> None:
+        watch, peers, random = self.watch, self.peers, self._random
+        if watch is not None:
+            before = len(self.outbox)
+            partners = watch.partners(peers, self.fanout)
+            if partners:
+                self.strategy.round(partners, now)
+            watch.begun(partners, before, now)
+        elif self.fanout == 1 and peers:
+            self.strategy.round((peers[int(random.random() * len(peers))],), now)
         elif peers:
-            self.strategy.round(self._random.sample(peers, min(self.fanout, len(peers))), now)
-        self.deadline += self._period
-        if self.deadline <= now:
-            self.deadline = now + self._period
+            self.strategy.round(random.sample(peers, min(self.fanout, len(peers))), now)
+
+    def leave(self) -> None:
+        """Say goodbye: what is then in the outbox is the last that the node says. Without a watch it says nothing."""
+        if self.watch is not None:
+            self.watch.leave(self.peers)
+        self.deadline = self.round_due = NEVER

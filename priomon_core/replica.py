@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
@@ -34,6 +36,7 @@ def _blank(count: int) -> Row:
     return array("q", bytes(8 * count))
 
 
+MOST_NOTES = 4096  # what is kept of comings and goings for who cares
 PLAIN = RowKind(kernels, 1 << 62, _blank)
 
 
@@ -52,8 +55,17 @@ class Values(ABC):
     depth: int
     step: int
     metrics: int
+    layout: int = 0
+    """Changes whenever slots do."""
+    younger: Sequence[int] | None = None
+    """Where slots of several generations of a node stand beside each other: the slot of the next one for each, -1 if there is none."""
     uniform: tuple[int, int] | None
     """(Bytes of the levels in any news, bytes by which an introduction exceeds it) while all publications agree in both, else None."""
+
+    def find(self, key: int) -> int | None:
+        """The slot of an origin, None if there is none."""
+        slot = bisect_left(self.keys, key)
+        return slot if slot < len(self.keys) and self.keys[slot] == key else None
 
     def refresh(self) -> None:  # noqa: B027  (most tables are always up to date)
         """Bring the tables up to date before kernels read them."""
@@ -83,9 +95,11 @@ class Replica:
     """The knowledge of one node, whose own slot is `own`.
 
     `roster` is (number, checksum) of the origins known. `delivered` counts the news received, `useful` those that were newer.
+    `superseded` collects (key, key of the younger generation) of origins that were dropped for it, `arrived` those that were introduced
+    one by one, as an agent's are; who cares about them clears them.
     """
 
-    __slots__ = ("delivered", "key", "kind", "own", "roster", "useful", "values", "versions")
+    __slots__ = ("_barred", "arrived", "delivered", "key", "kind", "own", "roster", "superseded", "useful", "values", "versions")
 
     def __init__(self, values: Values, versions: Row, own: int, kind: RowKind = PLAIN) -> None:
         self.values = values
@@ -96,6 +110,30 @@ class Replica:
         self.survey()
         self.delivered = 0
         self.useful = 0
+        self.superseded: deque[tuple[int, int]] = deque(maxlen=MOST_NOTES)
+        self.arrived: deque[Identity] = deque(maxlen=MOST_NOTES)
+        self._barred: array[int] | None = None  # by slot: 1 for a forgotten origin
+
+    def known(self, key: int) -> int | None:
+        """The slot of an origin of which something is known, None if nothing is."""
+        slot = self.values.find(key)
+        return slot if slot is not None and self.versions[slot] else None
+
+    def forget(self, key: int) -> None:
+        """Drop what is known of another origin, and refuse news of it until it is admitted again."""
+        slot = self.values.find(key)
+        if slot is not None:
+            if self._barred is None:
+                self._barred = array("b", bytes(len(self.versions)))
+            self._barred[slot] = 1
+            self.versions[slot] = 0
+            self.survey()
+
+    def admit(self, key: int) -> None:
+        """Take news of a forgotten origin again."""
+        slot = self.values.find(key)
+        if slot is not None and self._barred is not None:
+            self._barred[slot] = 0
 
     def interval(self, start: int, count: int) -> Row:
         """The versions of `count` origins from slot `start` on, writable in place."""
@@ -134,4 +172,18 @@ class Replica:
         self.delivered += delta.introductions + delta.news
         self.useful += useful
         if discovered:
+            self._sift()
             self.survey()
+
+    def _sift(self) -> None:
+        """Drop again, among origins newly known, the forgotten ones and older generations."""
+        count, kernels, younger = len(self.versions), self.kind.kernels, self.values.younger
+        if self._barred is not None:
+            kernels.refuse(self.versions, self._barred, count)
+        if younger is not None:
+            dropped = array("q", bytes(8 * count))
+            for slot in dropped[: kernels.supersede(self.versions, younger, count, dropped)]:
+                heir = int(younger[slot])
+                while not self.versions[heir]:
+                    heir = int(younger[heir])
+                self.superseded.append((int(self.values.keys[slot]), int(self.values.keys[heir])))

@@ -19,6 +19,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from priomon_core.metrics import Filter, Metric
 from priomon_sim.scenario_checks import findings
+from priomon_sim.scenario_detection import Detection
+from priomon_sim.scenario_faults import Faults
 from priomon_sim.scenario_gossip import BUILT_IN_METRICS, Gossip, Measure, MetricSettings
 from priomon_sim.scenario_messages import explain, locate
 from priomon_sim.scenario_network import Network
@@ -68,6 +70,10 @@ class Scenario(Settings):
     start: Literal["cold", "known"] = "cold"
     """What nodes know of each other at the start. cold: nothing; known: everyone's first publication, as after a long uptime.
     Default: cold."""
+    detection: Detection = Detection()
+    """How nodes find out who is alive. Default: they do not."""
+    faults: Faults = ()
+    """What goes wrong, and when: a list of {at, kind, nodes, ...}. Default: none."""
     measure: Measure = Measure()
     """How closely the run is watched. Default: a probe per second."""
     sweep: OrNone[Sweep] = Field(default="none", exclude=True)  # type: ignore[assignment]  # what else is run is no part of this run

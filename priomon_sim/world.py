@@ -18,9 +18,12 @@ from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim import scenario_network, scenario_workload, topology, workload
 from priomon_sim.clock import Clock
 from priomon_sim.compiled_draws import COMPILED_DRAWS
-from priomon_sim.driver import Driver, StrategyFactory, identities
+from priomon_sim.driver import Driver, StrategyFactory
+from priomon_sim.lives import identities
+from priomon_sim.faults import inject
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_topology import Graph
+from priomon_sim.timeline import Timeline
 from priomon_sim.trace import Source, read_empirical, read_trace
 
 STRATEGIES: dict[str, StrategyFactory] = {"scuttlebutt": Scuttlebutt, "demon": Demon}
@@ -34,7 +37,7 @@ class Blueprint:
 
     `peers[i]` are the indexes of the nodes that node i gossips with; `series` the true values of every node, float64 [samples, metrics]
     (None: what the machines themselves measure); `link` what every link does but those in `links`, by (source, target); `hops` as in
-    `Links`. `overhead` is what every datagram weighs beside its payload (B). `notes` tell a reader of the results what the numbers
+    `Links`. `timeline` is what goes wrong, and `overhead` is what every datagram weighs beside its payload (B). `notes` tell a reader of the results what the numbers
     alone would not.
     """
 
@@ -48,6 +51,7 @@ class Blueprint:
     link: links.LinkModel
     links: dict[tuple[int, int], links.LinkModel]
     hops: Callable[[int, int], int] | None
+    timeline: Timeline
     notes: list[str]
 
 
@@ -89,6 +93,13 @@ def draft(scenario: Scenario, series: Series | None = None) -> Blueprint:
         link=_link_model(conditions, scenario, scenario.topology.hop_latency or conditions.latency),
         links=_overrides(scenario),
         hops=topology.hops(graph).item if scenario.topology.role == "underlay" else None,
+        timeline=Timeline(
+            scenario.faults,
+            [identity.name for identity in identities(scenario.nodes)],
+            scenario.seed,
+            scenario.duration,
+            lambda changed: _link_model(changed, scenario, changed.latency),
+        ),
         notes=[note] if note else [],
     )
 
@@ -112,7 +123,10 @@ def build(scenario: Scenario, series: Series | None = None) -> World:
         plan.sample_every,
         scenario.seed,
         overhead=plan.overhead,
+        detection=scenario.detection.settings(),
+        generations=plan.timeline.generations,
     )
+    inject(driver, plan.timeline)
     if scenario.start == "known":
         driver.introduce_all()
     return World(scenario, plan.metrics, plan.graph, driver, plan.notes)

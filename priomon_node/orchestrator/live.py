@@ -23,7 +23,8 @@ from priomon_results.observer import Look, Observer, Traffic
 from priomon_results.store import RunWriter
 from priomon_results.summary import Ending
 from priomon_sim import topology
-from priomon_sim.driver import identities, stream
+from priomon_sim.driver import stream
+from priomon_sim.lives import identities
 from priomon_sim.scenario import Scenario
 from priomon_sim.world import Blueprint
 
