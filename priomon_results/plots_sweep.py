@@ -20,9 +20,8 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from priomon_results.plot_style import MUTED, PALETTE, WIDE_SPREAD, Floats, drawing, new_figure, nothing_to_draw, plainly, save, styled
 from priomon_results.sweep_store import SweepError
-from priomon_results.sweep_table import Row, SweepTable, Value, grouped, is_number
+from priomon_results.sweep_table import Row, SweepTable, Value, grouped, is_number, shown
 
-SHOWN = ("bytes per node", "lag p99", "error p99", "convergence", "saving")  # measures that are drawn unless one is chosen
 MOST_LINES = 6  # in one panel; a setting with more values makes a heat map
 MOST_NUMBERS = 60  # cells of a heat map that are written out
 MOST_TICKS = 8  # on an axis; more values get ticks of their own choice
@@ -31,16 +30,6 @@ PANEL_HEIGHT = 2.8  # inches
 COLOURS = "viridis_r"
 
 Grid = np.ndarray[tuple[int, int], np.dtype[np.float64]]
-
-
-def shown(table: SweepTable) -> list[str]:
-    """The main measures of a sweep, as far as they vary.
-
-    Errors are in bounds, unless these vary themselves: then they are those of the first such metric, in its unit.
-    """
-    of_metric = next((path.split(".")[1] for path in table.paths if path.startswith("metrics.") and path.endswith(".bound")), None)
-    names = [f"{of_metric}: {measure}" if of_metric and measure == "error p99" else measure for measure in SHOWN]
-    return [name for name in names if len({row.median for row in table.of(name)} - {None}) > 1]
 
 
 def shape_of(table: SweepTable) -> str:

@@ -19,6 +19,7 @@ from priomon_results.sweep_store import Sweep, find_sweep
 Value = float | str | bool
 Key = tuple[Value, ...]
 
+SHOWN = ("bytes per node", "lag p99", "error p99", "convergence", "saving")  # measures that are shown unless one is chosen
 MOST_LEVELS = 8  # of a setting in an estimate of its weight; more values are put together by rank
 ALL_REACHED = math.inf  # stands for a value that was never reached where values are ordered
 
@@ -115,6 +116,16 @@ def columns(table: SweepTable) -> dict[str, list[Any]]:
 def is_number(value: object) -> bool:
     """Whether a value can be put on a scale."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def shown(table: SweepTable) -> list[str]:
+    """The main measures of a sweep, as far as they vary.
+
+    Errors are in bounds, unless these vary themselves: then they are those of the first such metric, in its unit.
+    """
+    of_metric = next((path.split(".")[1] for path in table.paths if path.startswith("metrics.") and path.endswith(".bound")), None)
+    names = [f"{of_metric}: {measure}" if of_metric and measure == "error p99" else measure for measure in SHOWN]
+    return [name for name in names if len({row.median for row in table.of(name)} - {None}) > 1]
 
 
 def grouped(rows: Iterable[Row], paths: Sequence[str]) -> dict[Key, tuple[float, float, float]]:

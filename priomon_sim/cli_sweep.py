@@ -72,6 +72,11 @@ def sweep(
 
     Exit codes: 0 done, 1 it could not go on (disk, cluster), 2 usage or a bad scenario, 3 done but some points failed, 130 interrupted.
     """
+    if on == "processes" and not dry_run:
+        from priomon_sim.sweep_pools import start_server
+
+        start_server()  # it loads the simulator while this process does the same
+
     from priomon_sim.sweep_plan import plan
 
     planned = plan(scenario, pairs(overrides), limit)

@@ -19,11 +19,11 @@ class Axis(Settings):
 
     values: Annotated[tuple[Any, ...], Field(strict=False)] = ()
     """The values, as they would stand in the scenario. Default: empty."""
-    start: Any = Field(default=None, alias="from")
-    """The first value of a range: a number or a quantity. Default: none."""
-    stop: Any = Field(default=None, alias="to")
-    """The last value of a range. Default: none."""
-    points: int | None = Field(default=None, ge=2)
+    start: Any = Field(default="", alias="from")
+    """The first value of a range: a number or a quantity. Default: empty."""
+    stop: Any = Field(default="", alias="to")
+    """The last value of a range. Default: empty."""
+    points: OrNone[Annotated[int, Field(ge=2)]] = written("none")
     """How many values a range has, both ends included; not given where points are drawn. Those between the ends are rounded to four
     digits, or to whole numbers where both ends are whole. Default: none."""
     scale: Literal["linear", "log"] = "linear"

@@ -283,10 +283,11 @@ class _Reader:
         return self.source.place(inner if inner in self.source.values else (*at, index))
 
     def _is_range(self, axis: scenario_sweep.Axis, at: YamlPath) -> bool:
-        if axis.values and (axis.start, axis.stop, axis.points) != (None, None, None):
+        is_range = (axis.start, axis.stop) != ("", "")
+        if axis.values and (is_range or axis.points is not None):
             self._wrong(at, "found values and a range, expected one of them")
             return False
-        return (axis.start, axis.stop) != (None, None)
+        return is_range
 
     def _between(self, axis: scenario_sweep.Axis, at: YamlPath) -> Callable[[float], Any] | None:
         try:

@@ -1,7 +1,8 @@
 """Where the batches of a sweep are run: here, or in processes of this machine.
 
 A pool runs at most `slots` batches at a time and says what became of each. It never loses one in silence: a batch whose worker died
-comes back as `Died`, and the pool has as many workers as before.
+comes back as `Died`, and the pool has as many workers as before. The simulator is imported by those who run something, so that a verb can
+start the server of worker processes before it loads anything itself.
 """
 
 from __future__ import annotations
@@ -10,18 +11,19 @@ import os
 import pickle
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from priomon_sim.sweep_task import Job, Outcome, Task, run_batch
+if TYPE_CHECKING:
+    from priomon_sim.sweep_task import Job, Outcome, Task
 
 THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # of libraries; one worker takes one core
 
-Batch = tuple[Task, ...]
+Batch = tuple["Task", ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Died:
     reason: str
 
 
-Result = list[Outcome] | Died
+Result = list["Outcome"] | Died
 
 
 class Pool(Protocol):
@@ -68,6 +70,8 @@ class Serial:
 
     def wait(self, seconds: float) -> list[tuple[Batch, Result]]:
         """Run what was submitted."""
+        from priomon_sim.sweep_task import run_batch
+
         batches, self._batches = self._batches, []
         return [(batch, run_batch(self._job, batch)) for batch in batches]
 
@@ -85,18 +89,33 @@ class _Worker:
     batch: Batch | None = None
 
 
+def start_server() -> None:
+    """Start the process that workers are forked from, unless it runs: it loads the simulator once for all, beside whoever called.
+
+    The libraries in it and in its workers use one thread each.
+    """
+    get_context("forkserver").set_forkserver_preload(["priomon_sim.sweep_task"])
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 class Processes:
     """Processes of this machine with one thread each, a pipe to every one of them, and one batch at a time in each."""
 
     def __init__(self, job: Job, jobs: int) -> None:
         self.slots = jobs
         self._job = pickle.dumps(job)
+        start_server()
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload([__name__])
-        self._workers: list[_Worker] = []
-        with _single_threads():
-            for _ in range(jobs):
-                self._workers.append(self._start())
+        self._workers = [self._start() for _ in range(jobs)]
 
     def _start(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -163,6 +182,8 @@ class Processes:
 def _work(pipe: Connection, pickled: bytes) -> None:
     """The life of a worker process: it ends when its pipe does, as when the sweep was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the sweep decides what becomes of its workers
+    from priomon_sim.sweep_task import run_batch
+
     job: Job = pickle.loads(pickled)
     with suppress(EOFError, OSError):
         while True:
@@ -182,18 +203,3 @@ def _cause(exit_code: int | None) -> str:
         advice = "; the system does that when memory runs out" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{advice}"
     return f"its process ended with exit code {exit_code}"
-
-
-@contextmanager
-def _single_threads() -> Any:
-    """While processes are started: the libraries in them use one thread each."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -15,11 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from priomon_results.plots_sweep import shown
-from priomon_results.report_sweep import cell
 from priomon_results.sweep_compare import EVERYWHERE, Difference, SweepComparison
-from priomon_results.sweep_table import Row, SweepTable
-from priomon_sim.tables import WIDTH
+from priomon_results.sweep_table import Row, SweepTable, shown
 
 if TYPE_CHECKING:
     from priomon_sim.sweep_plan import Plan
@@ -62,6 +59,8 @@ def plan_table(plan: Plan) -> None:
 
 def point_table(table: SweepTable) -> None:
     """Print the points of a sweep with the main measures."""
+    from priomon_results.report_sweep import cell  # it draws, which a sweep need not wait for
+
     measures = shown(table)
     units = {row.measure: row.unit for row in table.rows}
     screen = Table(title=f"{table.sweep.scenario}: medians of the seeds [quartiles]", title_justify="left")
@@ -139,5 +138,7 @@ def duration(seconds: float) -> str:
 
 
 def _print(table: Table) -> None:
+    from priomon_sim.tables import WIDTH  # as above
+
     console = Console()
     Console(width=None if console.is_terminal else WIDTH).print(table)

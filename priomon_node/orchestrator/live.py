@@ -52,6 +52,10 @@ def check(scenario: Scenario) -> None:
     """Raises `SettingError` for a scenario that only a simulator can run."""
     if scenario.gossip.strategy != "scuttlebutt":
         raise SettingError(f"gossip.strategy: found {scenario.gossip.strategy}, but agents speak scuttlebutt only")
+    if scenario.detection.detector != "none":
+        raise SettingError(f"detection: found {scenario.detection.detector}, but agents do not judge each other yet; expected none")
+    if scenario.faults:
+        raise SettingError(f"faults: found {len(scenario.faults)}, but nothing breaks real agents on purpose yet; expected none")
     if scenario.start != "cold":
         raise SettingError(f"start: found {scenario.start}, but real agents begin knowing nothing; expected cold")
 
@@ -74,9 +78,10 @@ class Glance:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The nodes of a run, where each is drawn (-1 to 1 both ways), and which pairs are neighbours."""
+    """The nodes of a run, the agent that each is, where it is drawn (-1 to 1 both ways), and which pairs are neighbours."""
 
     names: Sequence[str]
+    agents: Sequence[Address]
     places: Sequence[tuple[float, float]]
     edges: Sequence[tuple[int, int]]
 
@@ -140,7 +145,8 @@ class LiveRun:
     def picture(self) -> Picture:
         """The run's nodes and edges, to be drawn."""
         graph = self._blueprint.graph
-        return Picture([node.name for node in self._nodes], topology.layout(graph, self._scenario.seed), list(graph.edges()))
+        agents = [member.remote.address for member in self._members]
+        return Picture([node.name for node in self._nodes], agents, topology.layout(graph, self._scenario.seed), list(graph.edges()))
 
     def ending(self) -> Ending:
         """What a summary of the run up to now needs beside its observer."""

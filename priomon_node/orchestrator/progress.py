@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from priomon_core.config import SECOND
 from priomon_node.orchestrator.live import Glance, Picture
+from priomon_node.view import endpoint
 
 Json = dict[str, Any]
 Phase = Literal["idle", "gathering", "live", "simulated", "reporting", "complete", "interrupted", "failed"]
@@ -122,6 +123,7 @@ class Progress:
         if self.picture is None or self.glance is None:
             return []
         seen = self.glance
-        columns = (self.picture.names, seen.live, seen.known, seen.bytes_sent, self.rates, seen.unheard)
-        names = ("name", "live", "known", "bytes_sent", "bytes_per_second", "unheard_seconds")
+        agents = map(endpoint, self.picture.agents)
+        columns = (self.picture.names, agents, seen.live, seen.known, seen.bytes_sent, self.rates, seen.unheard)
+        names = ("name", "agent", "live", "known", "bytes_sent", "bytes_per_second", "unheard_seconds")
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

@@ -66,7 +66,7 @@ class Order:
 
     @staticmethod
     def read(given: Any) -> Order:
-        """From {scenario, seed, set}, of a form or of JSON; `set` is a list of PATH=VALUE, or text with one a line. Raises `SettingError`."""
+        """From {scenario, seed, set}, of a form or of JSON; `set`: a list of PATH=VALUE, or text with one a line. Raises `SettingError`."""
         if not isinstance(given, dict) or not isinstance(given.get("scenario"), str):
             raise SettingError("scenario: name the scenario to run, such as live10; GET /start lists them")
         if unknown := given.keys() - {"scenario", "seed", "set"}:

@@ -21,7 +21,8 @@ from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_node.assignment import Assignment, LinkPlan
 from priomon_node.subject import Subject
 from priomon_sim.clock import Clock
-from priomon_sim.driver import Driver, identities, stream
+from priomon_sim.driver import Driver, stream
+from priomon_sim.lives import identities
 
 METRICS = (CPU, MEMORY)
 PERIOD = SECOND // 10

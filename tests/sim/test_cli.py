@@ -387,7 +387,7 @@ from priomon_sim.cli import main
 
 @contextmanager
 def show_progress(scenario, quiet):
-    yield lambda world: print("probe", flush=True)
+    yield lambda now: print("probe", flush=True)
 
 progress.show_progress = show_progress
 main(sys.argv[1:])

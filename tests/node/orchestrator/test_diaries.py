@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from priomon_core.metrics import CPU, MEMORY
 from priomon_node.orchestrator.diaries import Diaries
 from priomon_results.observer import Look, Traffic
-from priomon_sim.driver import identities
+from priomon_sim.lives import identities
 
 METRICS = (CPU, MEMORY)
 FOLLOW, PROBE = 100, 300  # ns
