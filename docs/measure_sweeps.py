@@ -11,7 +11,6 @@ import json
 import os
 import random
 import resource
-import signal
 import socket
 import subprocess
 import sys
@@ -74,9 +73,8 @@ def speed() -> None:
                 ((work, runs),) = store.query("SELECT sum(wall_seconds), count(*) FROM point WHERE status = 'complete'")
             workers = 1 if on == "serial" else 2
             overhead = walls[on] * workers / work - 1
-            print(
-                f"{on:9} {runs} runs  wall {walls[on]:6.1f} s  work {work:6.1f} s  overhead {overhead:6.1%}  {walls['serial'] / walls[on]:.2f} times"
-            )
+            times = walls["serial"] / walls[on]
+            print(f"{on:9} {runs} runs  wall {walls[on]:6.1f} s  work {work:6.1f} s  overhead {overhead:6.1%}  {times:.2f} times")
             assert table(folder / on) == table(folder / "serial")
 
 
@@ -99,7 +97,7 @@ def _kill_workers(scenario: Path, output: Path, length: float) -> None:
     process = sweep(scenario, output, "processes")
     killed = 0
     while process.poll() is None and killed < KILLS:
-        time.sleep(random.uniform(0.2, 0.6))
+        time.sleep(random.uniform(0.5, 1.0) * length / KILLS)
         if workers := [child for child in psutil.Process(process.pid).children(recursive=True) if _is_worker(child)]:
             random.choice(workers).kill()
             killed += 1
@@ -140,7 +138,7 @@ def _kill_scheduler(scenario: Path, output: Path, length: float) -> None:
         code = process.wait()
         assert code in (0, 1), code
         for part in cluster:
-            part.send_signal(signal.SIGTERM)
+            part.kill()  # without a scheduler, a worker would wait for one
             part.wait()
 
 
@@ -155,7 +153,7 @@ def store() -> None:
         scenario = load(write(folder, nodes=10, duration=5, seeds=1))
         with Store(folder / "run.db") as other:
             _, summary = execute(scenario, other, lambda now: None)
-        plan = [Planned(n, seed, {"n": n}, {"n": n}) for seed in range(5) for n in range(1, 2001)]
+        plan = [Planned(n, 1, {"n": n}, {"n": n}) for n in range(1, 10_001)]
         about = SweepHeader(
             scenario="measured", scenario_hash="1", code_version="1", units={"n": ""}, parameters=scenario.dump(), machine={}
         )
@@ -168,9 +166,8 @@ def store() -> None:
             stored = time.perf_counter() - began
             rows = len(read_table(opened).rows)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-        print(
-            f"{len(plan):,} runs: stored in {stored:.2f} s, with their table of {rows:,} rows {time.perf_counter() - began:.2f} s; {peak:.0f} MB"
-        )
+        read = time.perf_counter() - began
+        print(f"{len(plan):,} runs: stored in {stored:.2f} s, with their table of {rows:,} rows {read:.2f} s; {peak:.0f} MB")
 
 
 def _changed(summary: dict[str, Any], number: int) -> bytes:

@@ -9,7 +9,7 @@ whoever was cut off is not gone). Nobody keeps anything of a node that was alway
       ^                   |                    |                     |
       +----- refutes -----+----- refutes ------+                     +--> alive as soon as it speaks itself
 
-A node that leaves says so, and is not tried again. A younger generation of a node replaces the older one at once, whatever was believed
+A node that leaves says so, and is not suspected first. A younger generation of a node replaces the older one at once, whatever was believed
 of that. An accuser that is itself not held alive is not believed: a node that lost its own network accuses everybody.
 
 Nothing here grows without bound: beliefs go with their origins, tombstones and refusals have a time to live and a largest number.
@@ -17,7 +17,7 @@ Nothing here grows without bound: beliefs go with their origins, tombstones and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
 from math import log10
 
@@ -111,6 +111,11 @@ class Membership:
     def doubts(self) -> bool:
         """Whether any node is held suspect, dead or gone."""
         return bool(self._suspects or self.departed)
+
+    @property
+    def beliefs(self) -> Mapping[int, Belief]:
+        """All that is believed of others, by their keys."""
+        return self._beliefs
 
     def state(self, key: int) -> State:
         """For what a node is held; alive if nothing else is known."""

@@ -11,7 +11,10 @@ from random import Random
 
 from priomon_core.config import NEVER, GossipSettings
 from priomon_core.priority import Publisher
+from priomon_core.quorum import Reads
+from priomon_core.quorum_level import Level
 from priomon_core.replica import Replica
+from priomon_core.rumours import State
 from priomon_core.strategies.base import Peer, Strategy
 from priomon_core.watch import Watch
 
@@ -23,7 +26,8 @@ class GossipNode:
     at first the first round, which a driver draws from the first period, so that nodes that start together do not speak together;
     `round_due` is when the next round begins. `receive(message, source, now)` handles a message that arrived from a peer; it never brings
     the deadline forward. With a `watch` the node also finds out who is alive: partners take turns instead of being drawn, and `events`
-    tells what it noticed; without one it judges nobody, and then no node of the cluster may.
+    tells what it noticed; without one it judges nobody, and then no node of the cluster may. Its `reads`, if it has any, are a machine of
+    their own: their driver wakes them at their deadline; where there is a watch, they stand between it and the strategy.
     """
 
     __slots__ = (
@@ -34,6 +38,7 @@ class GossipNode:
         "outbox",
         "peers",
         "publisher",
+        "reads",
         "receive",
         "replica",
         "round_due",
@@ -51,6 +56,7 @@ class GossipNode:
         random: Random,
         deadline: int,
         watch: Watch | None = None,
+        reads: Reads | None = None,
     ) -> None:
         self.replica = replica
         self.strategy = strategy
@@ -58,8 +64,9 @@ class GossipNode:
         self.peers = peers
         self.fanout = settings.fanout
         self.outbox = strategy.outbox
-        self.receive = strategy.receive if watch is None else watch.receive
+        self.receive = watch.receive if watch is not None else reads.receive if reads is not None else strategy.receive
         self.watch = watch
+        self.reads = reads
         self._period = settings.period
         self._random = random
         self.deadline = self.round_due = deadline
@@ -104,8 +111,21 @@ class GossipNode:
         elif peers:
             self.strategy.round(random.sample(peers, min(self.fanout, len(peers))), now)
 
+    def query(self, target: int, level: Level, within: int, now: int) -> int:
+        """Read what is known of the origin `target` (a key), within so many ns; `reads` collects the outcome, under the number returned.
+
+        Raises `QueryError` if the target is unknown or the level needs more nodes than are known; nothing was sent.
+        """
+        assert self.reads is not None, "a node without reads is asked for none"
+        return self.reads.begin(target, level, within, now, _alive if self.watch is None else self.watch.membership.state)
+
     def leave(self) -> None:
         """Say goodbye: what is then in the outbox is the last that the node says. Without a watch it says nothing."""
         if self.watch is not None:
             self.watch.leave(self.peers)
         self.deadline = self.round_due = NEVER
+
+
+def _alive(key: int) -> State:
+    """For what a node is held that nobody judges."""
+    return State.ALIVE

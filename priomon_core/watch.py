@@ -142,6 +142,8 @@ class Watch:
             membership.spoke(sender)
         if type(message) is Call:
             self._answer(message, source, now)
+            if self._replica.known(sender) is None:  # both restarted while they were apart, and nobody else may introduce them
+                self._strategy.round((source,), now)
         else:
             self._strategy.receive(message, source, now)
             if message.probe and len(outbox) == before:
@@ -234,12 +236,14 @@ class Watch:
                 self.awareness.worsen()
 
     def _retry(self) -> None:
-        """Ping some of the dead, so many that all nodes together try each as often as the settings say."""
-        departed, membership = list(self.membership.departed), self.membership
-        wanted = len(departed) / membership.live * self._retry_share + self._random.random()
+        """Ping some of the departed, so many that all nodes together try each as often as the settings say.
+
+        Those who left are tried as well: where one lived, its next life may be.
+        """
+        departed = list(self.membership.departed)
+        wanted = len(departed) / self.membership.live * self._retry_share + self._random.random()
         for key in self._random.sample(departed, min(int(wanted), MOST_RETRIES, len(departed))):
-            if membership.state(key) == State.DEAD:
-                self.ping(key)
+            self.ping(key)
 
     def _note(self, now: int) -> None:
         """Take note of origins that came, or that a younger generation replaced."""

@@ -7,6 +7,7 @@
     introduction  identity instead of the key, then as news
     request   4 B key, varint version held
     identity  1 B length, name, varint generation, 1 B kind of address, address, 2 B port
+    read      see quorum_wire.py
     call      nothing (ping, ack), or 4 B key of who asks and 4 B key of whom it asks about (ping request, indirect ack)
     rumours   at the end of any: varint count, then each 1 B state, 4 B key, varint incarnation, [4 B key of the accuser]
 
@@ -28,6 +29,7 @@ from priomon_core.errors import WireError
 from priomon_core.identity import KEY_BYTES, Identity
 from priomon_core.metrics import Metric
 from priomon_core.octets import Reader, pack_host, put_identity, put_varint, varint_size
+from priomon_core.quorum_wire import NUMBER_BYTES, Answer, Query
 from priomon_core.rumours import ACCUSATIONS, LARGEST_INCARNATION, Rumour, State, rumours_size
 
 FORMAT = 2
@@ -37,7 +39,7 @@ DIGEST_HEADER = HEADER + 1
 DELTA_HEADER = HEADER + KEY_BYTES
 CALL_SUBJECTS = 2 * KEY_BYTES  # bytes by which a call on behalf of another exceeds the header
 KEY_END = 1 << (8 * KEY_BYTES)
-_DIGEST, _DELTA = 1, 2
+_ANSWER, _DIGEST, _DELTA, _QUERY = 0, 1, 2, 7
 _RUMOURS = 8  # beside the kind: rumours follow
 _BOUNDED, _POSITIONAL, _PROBE = 1, 2, 4
 _AGE_UNIT = 1_000_000  # ns
@@ -128,7 +130,10 @@ class Call:
         return HEADER + (CALL_SUBJECTS if self.kind >= Ask.PING_REQUEST else 0) + rumours_size(self.rumours)
 
 
-Frame = DigestFrame | DeltaFrame | Call
+Plain = Call | Query | Answer  # messages that are their own frames
+Frame = DigestFrame | DeltaFrame | Plain
+
+_KINDS: dict[type, int] = {DigestFrame: _DIGEST, DeltaFrame: _DELTA, Query: _QUERY, Answer: _ANSWER}
 
 
 def level_size(metric: Metric, level: int) -> int:
@@ -170,7 +175,7 @@ class Codec:
     def encode(self, frame: Frame) -> bytes:
         """The bytes of a frame; the same frame always gives the same bytes."""
         out = bytearray()
-        kind = frame.kind if isinstance(frame, Call) else _DIGEST if isinstance(frame, DigestFrame) else _DELTA
+        kind = frame.kind if isinstance(frame, Call) else _KINDS[type(frame)]
         out.append(FORMAT << 4 | bool(frame.rumours) * _RUMOURS | kind)
         out += self._tag.to_bytes(2, "big")
         _put_key(out, frame.sender)
@@ -182,6 +187,13 @@ class Codec:
             case Call() if frame.kind >= Ask.PING_REQUEST:
                 _put_key(out, frame.requester)
                 _put_key(out, frame.target)
+            case Query():
+                out += frame.number.to_bytes(NUMBER_BYTES, "big")
+                _put_key(out, frame.target)
+                put_varint(out, frame.since)
+            case Answer():
+                out += frame.number.to_bytes(NUMBER_BYTES, "big")
+                self._put_values(out, frame)
         if frame.rumours:
             _put_rumours(out, frame.rumours)
         return bytes(out)
@@ -214,8 +226,10 @@ class Codec:
             _put_key(out, key)
             put_varint(out, version)
 
-    def _put_values(self, out: bytearray, entry: News | Introduction) -> None:
+    def _put_values(self, out: bytearray, entry: News | Introduction | Answer) -> None:
         put_varint(out, entry.version)
+        if not entry.version:
+            return
         out.append(entry.age)
         out += sum(1 << metric for metric, _ in entry.levels).to_bytes(self._mask, "big")
         for metric, level in entry.levels:
@@ -234,14 +248,19 @@ class Codec:
             raise WireError(f"{found}: another cluster, or other metric declarations", "other cluster")
         sender = reader.integer(KEY_BYTES, "sender")
         match first & ~_RUMOURS & 15:
+            case 0:
+                frame: Frame = Answer(sender, reader.integer(NUMBER_BYTES, "read"), *self._take_values(reader, 0), len(data))
             case 1:
-                frame: Frame = self._take_digest(reader, sender)
+                frame = self._take_digest(reader, sender)
             case 2:
                 frame = self._take_delta(reader, sender)
             case 3 | 4 as kind:
                 frame = Call(sender, Ask(kind))
             case 5 | 6 as kind:
                 frame = Call(sender, Ask(kind), reader.integer(KEY_BYTES, "requester"), reader.integer(KEY_BYTES, "target"))
+            case 7:
+                number, target = reader.integer(NUMBER_BYTES, "read"), reader.integer(KEY_BYTES, "target")
+                frame = Query(sender, number, target, reader.version(smallest=0), len(data))
             case kind:
                 raise WireError(f"unknown kind of message {kind}")
         if first & _RUMOURS:
@@ -293,8 +312,10 @@ class Codec:
             raise WireError("an origin has more than one entry in a delta")
         return DeltaFrame(sender, recipient, tuple(introductions), tuple(news), tuple(requests))
 
-    def _take_values(self, reader: Reader) -> tuple[int, int, tuple[Level, ...]]:
-        version = reader.version(smallest=1)
+    def _take_values(self, reader: Reader, smallest: int = 1) -> tuple[int, int, tuple[Level, ...]]:
+        version = reader.version(smallest)
+        if not version:
+            return 0, 0, ()
         age = reader.byte("age")
         mask = reader.integer(self._mask, "mask of metrics")
         if mask >> len(self._signed):

@@ -1,7 +1,7 @@
 """What an orchestrator has an agent do in an experiment, and the JSON document in which it travels.
 
-All that makes the simulated twin what it is stands in here: the node's name and random stream, its peers in their order, its samples,
-and what its links do. So both runs draw the same luck wherever reality leaves it a choice.
+All that makes the simulated twin what it is stands in here: the node's lives with their random streams, its peers in their order, its
+samples, what its links do, and what goes wrong. So both runs draw the same luck wherever reality leaves it a choice.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 
 from priomon_core import links
-from priomon_core.config import GossipSettings
+from priomon_core.config import DetectionSettings, GossipSettings
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import MAX_METRICS, Metric, Priority
 from priomon_node.json_fields import Json, checked, refuse, types_of
+from priomon_node.script import Life, Planned, life_from_json, life_to_json, mishap_from_json, mishap_to_json
 
 FIELDS: Json = {
     "run": str,
@@ -23,11 +24,12 @@ FIELDS: Json = {
     "duration": int,
     "patience": int,
     "name": str,
-    "generation": int,
     "address": tuple[str, int],
-    "stream": str,
+    "lives": list[Json],
+    "mishaps": list[tuple[int, str, Json]],
     "metrics": list[Json],
     "gossip": Json,
+    "detection": Json,
     "sealed": bool,
     "peers": list[tuple[str, int]],
     "sample_every": int,
@@ -72,19 +74,22 @@ class Assignment:
     """The part of one node in a run. Times are nanoseconds since the run's start, `start` is Unix time in ns. After `duration` it rests,
     and after `patience` without a word from the orchestrator it is over.
 
-    Datagrams of another `run` are not understood. `samples` are the rows that the node samples, one per `sample_every` and used again
-    from the first if the run is longer; None lets it measure its machine. It looks at what it holds every `follow_every`, and every
-    `probe_every` also at what it has done.
+    The node has `lives` one after another, and suffers the `mishaps` meanwhile. Datagrams of another `run` are not understood. `samples`
+    are the rows that the node samples, one per `sample_every` and used again from the first if the run is longer; None lets it measure
+    its machine. It looks at what it holds every `follow_every`, and every `probe_every` also at what it has done.
     """
 
     run: str
     start: int
     duration: int
     patience: int
-    identity: Identity
-    stream: str
+    name: str
+    address: Address
+    lives: tuple[Life, ...]
+    mishaps: tuple[Planned, ...]
     metrics: tuple[Metric, ...]
     gossip: GossipSettings
+    detection: DetectionSettings
     sealed: bool
     peers: tuple[Address, ...]
     sample_every: int
@@ -101,12 +106,13 @@ class Assignment:
             "start": self.start,
             "duration": self.duration,
             "patience": self.patience,
-            "name": self.identity.name,
-            "generation": self.identity.generation,
-            "address": list(self.identity.address),
-            "stream": self.stream,
+            "name": self.name,
+            "address": list(self.address),
+            "lives": [life_to_json(life) for life in self.lives],
+            "mishaps": [mishap_to_json(planned) for planned in self.mishaps],
             "metrics": [{**_settings_of(metric), "priority": int(metric.priority)} for metric in self.metrics],
             "gossip": asdict(self.gossip),
+            "detection": asdict(self.detection),
             "sealed": self.sealed,
             "peers": [list(peer) for peer in self.peers],
             "sample_every": self.sample_every,
@@ -138,10 +144,13 @@ def read_assignment(document: object) -> Assignment:
         start=found["start"],
         duration=found["duration"],
         patience=found["patience"],
-        identity=Identity(found["name"], found["generation"], _address("address", *found["address"])),
-        stream=found["stream"],
+        name=found["name"],
+        address=_address("address", *found["address"]),
+        lives=tuple(life_from_json(f"lives[{i}]", life) for i, life in enumerate(found["lives"])),
+        mishaps=tuple(mishap_from_json(f"mishaps[{i}]", mishap) for i, mishap in enumerate(found["mishaps"])),
         metrics=tuple(_metric(f"metrics[{i}]", metric) for i, metric in enumerate(found["metrics"])),
         gossip=GossipSettings(**checked("gossip", found["gossip"], types_of(GossipSettings))),
+        detection=DetectionSettings(**checked("detection", found["detection"], types_of(DetectionSettings))),
         sealed=found["sealed"],
         peers=tuple(_address("peers", *peer) for peer in found["peers"]),
         sample_every=found["sample_every"],
@@ -186,6 +195,11 @@ def _check(assignment: Assignment) -> None:
     for name in ("duration", "patience", "sample_every", "follow_every", "probe_every"):
         if getattr(assignment, name) <= 0:
             refuse(name, getattr(assignment, name), "more than 0 ns")
+    for life in assignment.lives:
+        Identity(assignment.name, life.generation, assignment.address)  # which refuses what cannot be one
+    ends = [0, *(assignment.duration if life.ends is None else life.ends for life in assignment.lives)]
+    if len(ends) < 2 or any(life.begins < end for life, end in zip(assignment.lives, ends, strict=False)):
+        refuse("lives", assignment.lives, "at least one, each after the end of the one before")
     metrics, samples, plan = assignment.metrics, assignment.samples, assignment.links
     names = [metric.name for metric in metrics]
     if not 0 < len(set(names)) == len(names) <= MAX_METRICS:
@@ -194,7 +208,7 @@ def _check(assignment: Assignment) -> None:
         refuse("samples", samples, f"at least one, each of {len(metrics)} values, one per metric")
     nodes = set(range(len(plan.indexes)))
     others = nodes - {plan.own}
-    if {*plan.indexes.values()} != nodes or plan.indexes.get(assignment.identity.address) != plan.own:
+    if {*plan.indexes.values()} != nodes or plan.indexes.get(assignment.address) != plan.own:
         refuse("links.indexes", plan.indexes, f"every number below {len(nodes)} once, and that of this node's address in links.own")
     _check_others("links.overrides", plan.overrides.keys(), others)
     _check_others("peers", {plan.indexes.get(peer, -1) for peer in assignment.peers}, others)

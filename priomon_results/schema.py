@@ -121,9 +121,34 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             FROM weighed LEFT JOIN measure ON name = measure
             GROUP BY sweep, number, measure""",
     ),
+    (
+        # Nodes are numbered as in `node`. The seconds of `detection` count from t; `low`, `median` and `high` of `belief` are over the
+        # live nodes: how many nodes each of them holds alive.
+        """CREATE TABLE fault (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            number INTEGER NOT NULL, t REAL NOT NULL, until REAL, kind TEXT NOT NULL, who TEXT NOT NULL,
+            PRIMARY KEY (run, number)) WITHOUT ROWID""",
+        """CREATE TABLE detection (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            number INTEGER NOT NULL, t REAL NOT NULL, node INTEGER NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('crash', 'leave')),
+            audience INTEGER NOT NULL, missed INTEGER NOT NULL, suspected REAL, first REAL, t50 REAL, t99 REAL, t100 REAL,
+            PRIMARY KEY (run, number)) WITHOUT ROWID""",
+        """CREATE TABLE false_positive (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            number INTEGER NOT NULL, t REAL NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('suspicion', 'death')),
+            observer INTEGER NOT NULL, subject INTEGER NOT NULL, circumstances TEXT NOT NULL,
+            PRIMARY KEY (run, number)) WITHOUT ROWID""",
+        """CREATE TABLE belief (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            t REAL NOT NULL, low INTEGER NOT NULL, median REAL NOT NULL, high INTEGER NOT NULL,
+            PRIMARY KEY (run, t)) WITHOUT ROWID""",
+    ),
 )
 
-TABLES = ("sample", "node_sample", "metric_sample", "metric_count", "update_spread", "distribution", "node", "edge")
+TABLES = (
+    *("sample", "node_sample", "metric_sample", "metric_count", "update_spread", "distribution", "node", "edge"),
+    *("fault", "detection", "false_positive", "belief"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,8 +127,12 @@ class Store:
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows that a SELECT gives. Raises `StoreError`."""
+        return list(self.each(sql, *values))
+
+    def each(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The same rows one by one, for more of them than should be in memory. Raises `StoreError`."""
         with self._explained():
-            return self.connection.execute(sql, values).fetchall()
+            yield from self.connection.execute(sql, values)
 
     def begin(self, header: RunHeader, *, clock: Callable[[], float] = time.monotonic) -> RunWriter:
         """Store a new run as `running`. `clock` gives seconds and decides when batches are committed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,13 +92,17 @@ class SweepTable:
 def read_table(store: Store, number: int | None = None) -> SweepTable:
     """The table of the sweep with this id, or of the one begun last. Raises `SweepError` and `StoreError`."""
     sweep = find_sweep(store, number)
-    rows = store.query(
+    axes: dict[str, dict[str, Value]] = {}
+    rows = []
+    for point, is_baseline, text, measure, unit, *figures in store.each(
         "SELECT number, is_baseline, axes, measure, unit, seeds, low, median, high FROM point_table WHERE sweep = ?"
         " ORDER BY number, measure",
         sweep.id,
-    )
-    axes = {text: json.loads(text) for text in {row[2] for row in rows}}
-    return SweepTable(sweep, [Row(row[0], bool(row[1]), axes[row[2]], *row[3:]) for row in rows])
+    ):
+        if text not in axes:
+            axes[text] = json.loads(text)
+        rows.append(Row(point, bool(is_baseline), axes[text], sys.intern(measure), sys.intern(unit), *figures))
+    return SweepTable(sweep, rows)
 
 
 def columns(table: SweepTable) -> dict[str, list[Any]]:

@@ -16,8 +16,10 @@ import click
 
 from priomon_core.errors import PriomonError
 from priomon_sim.cli_compare import compare
-from priomon_sim.cli_options import AS_JSON, DATABASE, SCENARIO, SETTINGS, make_folder, pairs
+from priomon_sim.cli_fuzz import check, fuzz
+from priomon_sim.cli_options import AS_JSON, DATABASE, SCENARIO, SETTINGS, make_folder, pairs, seed_range
 from priomon_sim.cli_sweep import points, sweep, sweep_plot
+from priomon_sim.cli_why import why
 
 if TYPE_CHECKING:
     from priomon_sim.scenario import Scenario
@@ -211,7 +213,7 @@ def export(database: Path, table: str, number: int | None, form: Any, output: st
         click.echo(f"{rows} rows in {output}", err=True)
 
 
-for verb in (compare, sweep, points, sweep_plot):
+for verb in (compare, sweep, points, sweep_plot, check, fuzz, why):
     main.add_command(verb)
 
 
@@ -280,17 +282,10 @@ def _figures(figures: dict[str, Any], as_json: bool) -> None:
 def chosen_scenarios(path: Path, overrides: Sequence[str], seeds: str | None) -> list[Scenario]:
     """The scenario at `path`, once for each seed of a range FIRST..LAST if there is one. Raises `ScenarioError`, `click.UsageError`."""
     settings = pairs(overrides)
-    return [_load(path, [*settings, ("seed", str(seed))]) for seed in _seeds(seeds)] if seeds else [_load(path, settings)]
+    return [_load(path, [*settings, ("seed", str(seed))]) for seed in seed_range(seeds)] if seeds else [_load(path, settings)]
 
 
 def _load(path: Path, overrides: Sequence[tuple[str, str]]) -> Scenario:
     from priomon_sim.scenario import load
 
     return load(path, overrides)
-
-
-def _seeds(text: str) -> range:
-    first, dots, last = text.partition("..")
-    if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise click.UsageError(f"--seeds {text}: expected FIRST..LAST, such as 1..5")
-    return range(int(first), int(last) + 1)

@@ -24,6 +24,14 @@ def pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
     return split
 
 
+def seed_range(text: str) -> range:
+    """The seeds that were given as FIRST..LAST."""
+    first, dots, last = text.partition("..")
+    if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise click.UsageError(f"--seeds {text}: expected FIRST..LAST, such as 1..5")
+    return range(int(first), int(last) + 1)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder for results. Raises `OutputError`."""
     from priomon_results.files import OutputError

@@ -18,6 +18,7 @@ import simpy
 from numpy.typing import NDArray
 
 from priomon_core.config import UDP_IPV4_HEADERS, DetectionSettings, GossipSettings
+from priomon_core.events import Event
 from priomon_core.links import Links
 from priomon_core.metrics import Metric
 from priomon_core.node import GossipNode
@@ -33,6 +34,7 @@ from priomon_sim.skew import Skewed
 
 StrategyFactory = Callable[[Replica, GossipSettings], Strategy]
 Life = GossipNode | Skewed
+Noticed = tuple[int, int, Event]  # when (ns of the simulation), the slot of who noticed it, what
 NO_DETECTION = DetectionSettings(detector="none")
 BACKLOG = 212_992  # bytes that wait in a socket while its node stands still: Linux' net.core.rmem_default
 
@@ -132,6 +134,8 @@ class Driver:
         self.datagrams_sent = [0] * count
         self.streams_sent = 0
         self._delivered = 0  # news that arrived in lives that are over
+        self._sampled = np.zeros((count, 2, len(metrics)), np.int64)  # samples published and filtered in lives that are over
+        self._noticed: list[Noticed] = []
         self._trace = array("q")
         self._trace_hash = blake2b(digest_size=16)
         self._receivers: list[Callable[[Any, Any, int], None]] = [node.receive for node in self.nodes]
@@ -157,7 +161,7 @@ class Driver:
 
     def _set_going(self, index: int) -> None:
         """Start the timers of a node's present life."""
-        due = self.nodes[index].deadline
+        due = max(self.nodes[index].deadline, self.now)  # which a node that stands still may have passed
         if self.sample_every != self.settings.period:
             self.clock.call_at(due, self._sampler(index))
         self.clock.call_at(due, self._ticker(index))
@@ -171,6 +175,8 @@ class Driver:
             node.leave()
             self._send(index, self.now)
         self._delivered += node.replica.delivered
+        self._sampled[index] += np.array([node.publisher.published, node.publisher.filtered])
+        self._collect(index)
         self.running[index] = False
         self._awake[index] = None
         self._frozen.pop(index, None)
@@ -181,7 +187,8 @@ class Driver:
         """Begin the next life of a node that is down; it samples where its series stands by then."""
         self.slots[index] = self.lives.slots[index][generation - 1]
         self.samples[index] = self.now // self.sample_every
-        self.nodes[index] = self._node(index, self.slots[index])
+        before, node = self.nodes[index], self._node(index, self.slots[index])
+        self.nodes[index] = Skewed(node, before.rate, self.now, self.now) if isinstance(before, Skewed) else node
         self.running[index] = True
         self._wake_up(index, self.nodes[index])
         self._set_going(index)
@@ -206,10 +213,12 @@ class Driver:
 
     def skew(self, index: int, rate: float) -> None:
         """Let the clock of a node run at another rate from now on."""
+        self._collect(index)
         node = self.nodes[index]
-        self.nodes[index] = Skewed(node.node if isinstance(node, Skewed) else node, rate, self.now)
+        self.nodes[index] = Skewed(node.node if isinstance(node, Skewed) else node, rate, self.now, self.clock_of(index))
         if self.running[index]:
-            self._wake_up(index, self.nodes[index])
+            if index not in self._frozen:
+                self._wake_up(index, self.nodes[index])
             self._set_going(index)
 
     def _wake_up(self, index: int, node: Life) -> None:
@@ -249,6 +258,41 @@ class Driver:
         """How many news have arrived at nodes, newer or not."""
         running = (node for node, runs in zip(self.nodes, self.running, strict=True) if runs)
         return self._delivered + sum(node.replica.delivered for node in running)
+
+    def sampled(self) -> NDArray[np.int64]:
+        """What became of the samples that nodes have taken, int64 [nodes, metrics, 2]: published, and filtered."""
+        present = np.array([[node.publisher.published, node.publisher.filtered] for node in self.nodes], np.int64)
+        present[~np.array(self.running)] = 0
+        return np.swapaxes(self._sampled + present, 1, 2)
+
+    def awake(self) -> NDArray[np.bool_]:
+        """Which nodes run and do not stand still."""
+        return np.array([node is not None for node in self._awake])
+
+    def believed(self) -> NDArray[np.int64] | None:
+        """How many nodes each node holds alive, itself among them; None if nodes do not judge each other."""
+        live = [node.watch.membership.live for node in self.nodes if node.watch is not None]
+        return np.array(live) if live else None
+
+    def noticed(self) -> list[Noticed]:
+        """What nodes have noticed of each other since this was asked last, in no order."""
+        for index in range(len(self.nodes)):
+            self._collect(index)
+        noticed, self._noticed = self._noticed, []
+        return noticed
+
+    def clock_of(self, index: int) -> int:
+        """What the clock of a node shows now (ns)."""
+        node = self.nodes[index]
+        return node.local(self.now) if isinstance(node, Skewed) else self.now
+
+    def _collect(self, index: int) -> None:
+        """Take what a node has noticed."""
+        node = self.nodes[index]
+        if node.watch is not None and node.watch.events:
+            shared = node.shared if isinstance(node, Skewed) else int
+            self._noticed += [(shared(event.at), self.slots[index], event) for event in node.watch.events]
+            node.watch.events.clear()
 
     def trace_hash(self) -> str:
         """A hash of every delivery so far: when, from whom, to whom, how many bytes. Equal runs have equal hashes on every machine."""

@@ -29,12 +29,8 @@ class Targets:
     share: float | None = None
 
     def choose(self, names: Sequence[str], running: Sequence[bool], random: Random) -> list[int]:
-        """The indexes of the nodes, in order. Raises `SettingError` if a pattern matches nobody or there are too few to draw from."""
-        for pattern in self.patterns:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                near = get_close_matches(pattern, names, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; names go from {min(names)} to {max(names)}"
-                raise SettingError(f"no node is called {pattern!r}{hint}")
+        """The indexes of the nodes, in order. Raises `SettingError` as `check` does, and if there are too few to draw from."""
+        self.check(names)
         matching = [i for i, name in enumerate(names) if any(fnmatchcase(name, pattern) for pattern in self.patterns) != self.excluded]
         if not (self.down or self.count is not None or self.share is not None):
             return matching
@@ -45,6 +41,14 @@ class Targets:
         if wanted > len(candidates):
             raise SettingError(f"found {wanted} nodes to draw, but only {len(candidates)} of them {'are down' if self.down else 'run'} then")
         return sorted(random.sample(candidates, wanted))
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raises `SettingError` if a pattern matches nobody."""
+        for pattern in self.patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                near = get_close_matches(pattern, names, 1)
+                hint = f"; did you mean {near[0]}?" if near else f"; names go from {min(names)} to {max(names)}"
+                raise SettingError(f"no node is called {pattern!r}{hint}")
 
 
 def parse_targets(text: str) -> Targets:

@@ -93,7 +93,8 @@ class Ledger(Values):
         if not self._waiting:
             return
         waiting = np.array([(slot, version, now, len(changes)) for slot, version, now, changes in self._waiting], np.int64)
-        changes = np.array([(m, level, self._width_of(m, level)) for *_, changes in self._waiting for m, level in changes], np.int64)
+        changed = [(m, level, self._width_of(m, level)) for *_, changes in self._waiting for m, level in changes]
+        changes = np.array(changed, np.int64).reshape(-1, 3)  # a heartbeat changes nothing
         self._waiting = []
         if (deepest := int(waiting[:, 1].max())) >= self.depth:
             more = (0, max(self.depth, deepest + 1 - self.depth))

@@ -52,6 +52,11 @@ class Lives:
         return Lives([identity for identity, _ in born], [node for _, node in born], slots, younger)
 
     @property
+    def names(self) -> list[str]:
+        """The name of every node."""
+        return [self.origins[slots[0]].name for slots in self.slots]
+
+    @property
     def several(self) -> bool:
         """Whether any node has more than one life."""
         return len(self.origins) > len(self.slots)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from priomon_core.errors import SettingError
+from priomon_core.latency import Constant
+from priomon_core.links import LinkModel
 from priomon_core.metrics import MAX_METRICS
 from priomon_sim.scenario_network import IDLE_QUEUE
 from priomon_sim.scenario_problems import unknown
@@ -86,6 +88,20 @@ def _long_enough(scenario: Scenario) -> Iterator[Finding]:
         if scenario.duration < span:
             found, least = DURATION.format(scenario.duration), DURATION.format(span)
             yield ("duration",), f"found {found}, expected at least {least}, the {name}"
+
+
+@check("faults", "nodes", "duration", "seed")
+def _faults_can_strike(scenario: Scenario) -> Iterator[Finding]:
+    if not scenario.faults:
+        return
+    from priomon_sim.lives import identities  # numpy takes time to import, which scenarios without faults are spared
+    from priomon_sim.timeline import Timeline, TimelineError
+
+    names = [identity.name for identity in identities(scenario.nodes)]
+    try:
+        Timeline(scenario.faults, names, scenario.seed, scenario.duration, lambda conditions: LinkModel(Constant(0)))
+    except TimelineError as error:
+        yield from ((("faults", number), message) for number, message in error.findings.items())
 
 
 @check("metrics", "filter")

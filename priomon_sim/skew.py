@@ -13,32 +13,35 @@ from priomon_core.watch import Watch
 
 
 class Skewed:
-    """`node`, moved in the simulation's time from `now` (ns) on, while its own runs `rate` times as fast.
+    """`node`, moved in the simulation's time from `now` (ns) on, while its own runs on from `local`, `rate` times as fast.
 
     Only its timers notice: the protocol compares no times of different nodes, and ages travel as durations.
     """
 
-    def __init__(self, node: GossipNode, rate: float, now: int) -> None:
+    def __init__(self, node: GossipNode, rate: float, now: int, local: int) -> None:
         self.node = node
-        self._rate = rate
+        self.rate = rate
         self._since = now
+        self._local_since = local
 
-    def _local(self, now: int) -> int:
-        return self._since + int((now - self._since) * self._rate)
+    def local(self, now: int) -> int:
+        """What the node's clock shows when the simulation's shows `now`."""
+        return self._local_since + int((now - self._since) * self.rate)
 
-    def _global(self, local: int) -> int:
-        now = self._since + int((local - self._since) / self._rate)
-        return now if self._local(now) >= local else now + 1
+    def shared(self, local: int) -> int:
+        """When the node's clock shows `local` or more, first."""
+        now = self._since + int((local - self._local_since) / self.rate)
+        return now if self.local(now) >= local else now + 1
 
     @property
     def deadline(self) -> int:
         """See `GossipNode.deadline`."""
-        return self._global(self.node.deadline)
+        return self.shared(self.node.deadline)
 
     @property
     def round_due(self) -> int:
         """See `GossipNode`."""
-        return self._global(self.node.round_due)
+        return self.shared(self.node.round_due)
 
     @property
     def outbox(self) -> Outbox:
@@ -62,15 +65,15 @@ class Skewed:
 
     def sample(self, values: Sequence[float], now: int) -> None:
         """See `GossipNode.sample`."""
-        self.node.sample(values, self._local(now))
+        self.node.sample(values, self.local(now))
 
     def wake(self, now: int) -> None:
         """See `GossipNode.wake`."""
-        self.node.wake(self._local(now))
+        self.node.wake(self.local(now))
 
     def receive(self, message: Any, source: Any, now: int) -> None:
         """See `GossipNode.receive`."""
-        self.node.receive(message, source, self._local(now))
+        self.node.receive(message, source, self.local(now))
 
     def leave(self) -> None:
         """See `GossipNode.leave`."""

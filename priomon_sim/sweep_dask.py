@@ -31,7 +31,7 @@ class Cluster:
         self._address = address
         self._local: Any = None
         if address is None:
-            self._local = self._dask.LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+            self._local = self._dask.LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address="127.0.0.1:0")
         try:
             self._client = self._dask.Client(self._local or address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:

@@ -1,7 +1,7 @@
 """Runs what a sweep has not run yet, and stores every result as it comes. One process writes; workers hand over what they computed.
 
-A run is repeated when its worker dies, on its own, so that it takes no others with it; after a few deaths it is a failed one. So are
-runs that raise, and those beyond the time limit. Nothing else can lose a result, and what is stored is never run again.
+A run is repeated when its worker dies: after all others and on its own, so that it takes none with it; after a few deaths it is a failed
+one. So are runs that raise, and those beyond the time limit. Nothing else can lose a result, and what is stored is never run again.
 """
 
 from __future__ import annotations
@@ -152,10 +152,10 @@ class _Run:
         self._progress(self.state)
 
     def _bury(self, batch: Batch, died: Died) -> None:
-        for task in reversed(batch):
+        for task in batch:
             self._deaths[task.row] += 1
             if self._deaths[task.row] < MOST_DEATHS:
-                self._waiting.appendleft(task)
+                self._waiting.append(task)
             else:
                 self._keep([Outcome(task.row, "failed", 0.0, error=f"the worker died {MOST_DEATHS} times: {died.reason}")])
 
@@ -164,7 +164,7 @@ class _Run:
         self._pool.give_up(batch)
         if len(batch) > 1:
             self._deaths.update(task.row for task in batch)  # whose fault it was shows when each runs alone
-            self._waiting.extendleft(reversed(batch))
+            self._waiting.extend(batch)
         else:
             limit = self._time_limit or 0.0
             message = f"gave no sign of life for {limit + GRACE:g} s, {GRACE:g} s more than sweep.time_limit, and was given up"

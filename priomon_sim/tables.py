@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from priomon_results.report import MEASURES
+from priomon_results.report import measures
 from priomon_results.schema import Run
 
 LARGE = 200  # nodes from which on a run without numba is worth a note
@@ -25,7 +25,7 @@ def summary_table(summaries: Sequence[dict[str, Any]]) -> None:
     table.add_column("measure")
     for summary in summaries:
         table.add_column(f"seed {summary['seed']}", justify="right")
-    for measure in MEASURES:
+    for measure in measures(summaries):
         table.add_row(measure.name, *(measure.read(summary) for summary in summaries))
     for metric in first["published"]:
         table.add_row(f"{metric}: published", *(_published(summary, metric) for summary in summaries))

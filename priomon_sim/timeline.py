@@ -7,8 +7,9 @@ timeline is known before the run, and with it every generation that a node will 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from priomon_core.errors import SettingError
@@ -97,6 +98,15 @@ class Skews:
 
 Action = Crashes | Leaves | Starts | Freezes | Thaws | Cuts | Mends | Alters | Restores | Skews
 Planned = tuple[int, Action]  # when (ns), what
+AWAKE = -1
+
+
+class TimelineError(SettingError):
+    """Faults that cannot strike: `findings` says by their numbers, from 0 on, what is wrong with them."""
+
+    def __init__(self, findings: Mapping[int, str]) -> None:
+        self.findings = findings
+        super().__init__("; ".join(f"faults[{number}]: {message}" for number, message in sorted(findings.items())))
 
 
 @dataclass(slots=True)
@@ -106,12 +116,12 @@ class _Stage:
     names: Sequence[str]
     running: list[bool] = field(init=False)
     generation: list[int] = field(init=False)
-    frozen_until: list[int] = field(init=False)
+    frozen_until: list[int] = field(init=False)  # `AWAKE` for a node that does not stand still
 
     def __post_init__(self) -> None:
         self.running = [True] * len(self.names)
         self.generation = [1] * len(self.names)
-        self.frozen_until = [0] * len(self.names)
+        self.frozen_until = [AWAKE] * len(self.names)
 
 
 class Timeline:
@@ -120,20 +130,27 @@ class Timeline:
     def __init__(
         self, faults: Sequence[Fault], names: Sequence[str], seed: int, duration: int, model: Callable[[Conditions], LinkModel]
     ) -> None:
-        """Raises `SettingError`, which names the fault by its number from 0 on."""
+        """Raises `TimelineError` for faults that cannot strike."""
         self.actions: list[Planned] = []
         self._stage = _Stage(names)
         self._model = model
         self._duration = duration
-        self._due: list[tuple[int, int, Callable[[int], None]]] = []
+        self._due: list[tuple[int, int, int, Callable[[int], None]]] = []
         self._number = 0
-        for index, fault in enumerate(faults):
+        self._fault = 0  # which fault acts
+        findings: dict[int, str] = {}
+        for self._fault, fault in enumerate(faults):
             if fault.at >= duration:
-                raise SettingError(f"faults.{index}: found at: {DURATION.format(fault.at)}, expected before the end, {DURATION.format(duration)}")
-            self._at(fault.at, self._named(index, fault, Random(f"{seed} fault {index}")))
+                findings[self._fault] = f"found at: {DURATION.format(fault.at)}, expected before the end, {DURATION.format(duration)}"
+            self._at(fault.at, partial(self._begin, fault, Random(f"{seed} fault {self._fault}")))
         while self._due:
-            now, _, act = heapq.heappop(self._due)
-            act(now)
+            now, _, self._fault, act = heapq.heappop(self._due)
+            try:
+                act(now)
+            except SettingError as error:
+                findings.setdefault(self._fault, str(error))
+        if findings:
+            raise TimelineError(findings)
 
     @property
     def generations(self) -> list[int]:
@@ -143,19 +160,10 @@ class Timeline:
     def _at(self, when: int, act: Callable[[int], None]) -> None:
         if when < self._duration:
             self._number += 1
-            heapq.heappush(self._due, (when, self._number, act))
+            heapq.heappush(self._due, (when, self._number, self._fault, act))
 
     def _do(self, now: int, action: Action) -> None:
         self.actions.append((now, action))
-
-    def _named(self, index: int, fault: Fault, random: Random) -> Callable[[int], None]:
-        def begin(now: int) -> None:
-            try:
-                self._begin(fault, random, now)
-            except SettingError as error:
-                raise SettingError(f"faults.{index}: {error}") from None
-
-        return begin
 
     def _begin(self, fault: Fault, random: Random, now: int) -> None:
         if isinstance(fault, Churn):
@@ -201,7 +209,7 @@ class Timeline:
     def _start(self, node: int, now: int) -> None:
         if not self._stage.running[node]:
             self._stage.running[node] = True
-            self._stage.frozen_until[node] = 0
+            self._stage.frozen_until[node] = AWAKE
             self._stage.generation[node] += 1
             self._do(now, Starts(node, self._stage.generation[node]))
 
@@ -210,12 +218,13 @@ class Timeline:
         stage, generation = self._stage, self._stage.generation[node]
         if not stage.running[node]:
             return
-        if stage.frozen_until[node] <= now:
+        if stage.frozen_until[node] == AWAKE:
             self._do(now, Freezes(node))
         stage.frozen_until[node] = max(stage.frozen_until[node], until)
 
         def thaw(then: int) -> None:
             if stage.running[node] and stage.generation[node] == generation and stage.frozen_until[node] == then:
+                stage.frozen_until[node] = AWAKE
                 self._do(then, Thaws(node))
 
         self._at(until, thaw)
@@ -244,6 +253,7 @@ class Timeline:
         mean = 60e9 / fault.per_minute
         when = now + round(random.expovariate(1 / mean))
         candidates = parse_targets(str(fault.nodes))
+        candidates.check(self._stage.names)
 
         def strike(then: int) -> None:
             there = [node for node in candidates.choose(self._stage.names, self._stage.running, random) if self._stage.running[node]]

@@ -16,6 +16,7 @@ from priomon_core.metrics import Metric
 from priomon_core.strategies.demon import Demon
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim import scenario_network, scenario_workload, topology, workload
+from priomon_sim.chronicle import Chronicle, longest_suspicion
 from priomon_sim.clock import Clock
 from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver, StrategyFactory
@@ -57,12 +58,14 @@ class Blueprint:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a run moves."""
+    """All that a run moves, and the `plan` that it was built from."""
 
     scenario: Scenario
+    plan: Blueprint
     metrics: tuple[Metric, ...]
     graph: Any
     driver: Driver
+    chronicle: Chronicle
     notes: list[str]
 
 
@@ -104,15 +107,15 @@ def draft(scenario: Scenario, series: Series | None = None) -> Blueprint:
     )
 
 
-def build(scenario: Scenario, series: Series | None = None) -> World:
-    """The world of a scenario; `series` and errors are those of `draft`."""
+def build(scenario: Scenario, series: Series | None = None, make: type[Driver] = Driver) -> World:
+    """The world of a scenario, which a driver of the class `make` moves; `series` and errors are those of `draft`."""
     plan = draft(scenario, series)
     if plan.series is None:
         raise SettingError(
             f"{scenario.name}: this scenario names no workload, so only real agents can run it "
             "(python -m priomon_node cluster FILE); give workload: to simulate it"
         )
-    driver = Driver(
+    driver = make(
         Clock(),
         plan.metrics,
         plan.gossip,
@@ -129,7 +132,9 @@ def build(scenario: Scenario, series: Series | None = None) -> World:
     inject(driver, plan.timeline)
     if scenario.start == "known":
         driver.introduce_all()
-    return World(scenario, plan.metrics, plan.graph, driver, plan.notes)
+    lately = longest_suspicion(driver.detection, scenario.nodes, plan.gossip.period)
+    chronicle = Chronicle(plan.timeline.actions, driver.lives, lately)
+    return World(scenario, plan, plan.metrics, plan.graph, driver, chronicle, plan.notes)
 
 
 def _graph(scenario: Scenario) -> Any:

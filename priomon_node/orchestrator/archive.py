@@ -56,7 +56,8 @@ class Archive:
     def shelf(self, name: str) -> Shelf:
         """The folder `name`. Raises `AbsentError`."""
         folder = self._folder / name
-        stores = sorted(folder.glob("*.db")) if self._inside(folder) and folder.parent == self._folder else []
+        there = self._inside(folder) and folder.parent == self._folder
+        stores = [path for path in sorted(folder.glob("*.db")) if self._inside(path)] if there else []
         if not stores:
             raise AbsentError(f"there are no results called {name!r}; see /runs")
         runs: list[Run] = []

@@ -16,6 +16,7 @@ from priomon_node.orchestrator.live import SILENCE, LiveRun, Member, check
 from priomon_node.orchestrator.progress import Phase, Progress
 from priomon_node.orchestrator.recruit import StoppedError
 from priomon_node.orchestrator.validation import database, validate
+from priomon_node.view import endpoint
 from priomon_results.files import OutputError
 from priomon_sim.experiment import InterruptedRunError
 from priomon_sim.scenario import Scenario, load
@@ -121,19 +122,17 @@ class Runs:
         self.progress = replace(self.progress, picture=run.picture())
 
     def _look_on(self, now: int) -> None:
-        glance = None if self._live is None else self._live.glance()
-        if glance is None:
+        picture, glance = self.progress.picture, None if self._live is None else self._live.glance()
+        if picture is None or glance is None:
             return
         before = self.progress.glance
         self.progress = self.progress.see(glance)
         if glance.coverage == 1.0 and (before is None or before.coverage < 1.0):
             self._say(f"every node knows every other, at {glance.now / 1e9:g} s")
         unheard = {node for node, seconds in enumerate(glance.unheard) if seconds > SILENCE}
-        names = [] if self.progress.picture is None else self.progress.picture.names
         for node in sorted(unheard ^ self._unheard):
-            self._say(
-                f"{names[node]} has not answered for {glance.unheard[node]:.0f} s" if node in unheard else f"{names[node]} answers again"
-            )
+            state = f"has not answered for {glance.unheard[node]:.0f} s" if node in unheard else "answers again"
+            self._say(f"{picture.names[node]} at {endpoint(picture.agents[node])} {state}")
         self._unheard = unheard
 
     def _simulated(self, now: int) -> None:

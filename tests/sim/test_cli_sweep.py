@@ -134,6 +134,7 @@ def test_other_places_to_run_are_refused(file: Path, where: str) -> None:
     assert "expected processes, serial, dask or dask://HOST:PORT" in done.stderr
 
 
+@pytest.mark.usefixtures("dask")
 def test_a_scheduler_that_does_not_answer_is_told(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_dask, "CONNECT_SECONDS", 0.1)
     done = run("sweep", file, "--on", "dask://127.0.0.1:9", "-o", tmp_path)

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import LocalCluster
 
 from priomon_results.store import Store, StoreError
 from priomon_results.sweep_store import planned_points
 from priomon_results.sweep_table import columns, read_table
 from priomon_sim import sweep_run, sweep_task
 from priomon_sim.experiment import InterruptedRunError
+from priomon_sim.sweep_dask import ClusterError
 from priomon_sim.sweep_plan import Plan, plan
 from priomon_sim.sweep_pools import Batch, Died, Processes, Result, Serial
 from priomon_sim.sweep_run import State, job_of, make_pool, run_sweep, store_plan
@@ -293,8 +295,34 @@ def test_a_hung_process_is_killed(planned: Plan) -> None:
     pool.close()
 
 
+@pytest.mark.usefixtures("dask")
 def test_a_local_dask_cluster_gives_the_same_table(planned: Plan, store: Store, undisturbed: dict[str, list[Any]]) -> None:
     pool = make_pool(job_of(planned), "dask", 2)
     state = run_sweep(planned, store_plan(planned, store), store, pool, ignore)
     assert (state.done, state.failed) == (RUNS, 0)
+    assert columns(read_table(store)) == undisturbed
+
+
+@pytest.mark.usefixtures("dask")
+def test_a_dask_cluster_of_other_code_is_refused(planned: Plan) -> None:
+    with pytest.raises(OtherCodeError, match=r"--on dask: the worker tcp://.* runs PrioMon .*, this sweep is of another"):
+        make_pool(Job(planned.base, None, "another"), "dask", 1)
+
+
+@pytest.mark.usefixtures("dask")
+def test_a_scheduler_that_goes_away_ends_the_sweep_and_keeps_what_was_done(
+    planned: Plan, store: Store, undisturbed: dict[str, list[Any]]
+) -> None:
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+    pool = make_pool(job_of(planned), cluster.scheduler_address.replace("tcp", "dask"), 1)
+
+    def close(state: State) -> None:
+        if state.done == 2:
+            cluster.close()
+
+    with pytest.raises(ClusterError, match=r"--on dask://.*: the Dask scheduler is gone; what was done is stored"):
+        run_sweep(planned, store_plan(planned, store), store, pool, close)
+    done = len(planned_points(store, 1, ["complete"]))
+    assert 2 <= done < RUNS
+    assert go_on(planned, store).total == RUNS - done
     assert columns(read_table(store)) == undisturbed

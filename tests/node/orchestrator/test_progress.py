@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from priomon_core.config import SECOND
+from priomon_core.identity import Address
 from priomon_node.orchestrator.live import Glance, Picture
 from priomon_node.orchestrator.progress import MOST_LINES, MOST_POINTS, Curve, Progress
 
@@ -59,11 +60,12 @@ def test_the_log_is_bounded_and_keeps_the_newest() -> None:
 
 
 def test_the_document_is_json_with_a_row_for_each_node() -> None:
-    picture = Picture(["node0", "node1"], [(0.0, 1.0), (0.0, -1.0)], [(0, 1)])
+    picture = Picture(["node0", "node1"], [Address("10.0.0.1", 7947), Address("10.0.0.2", 7947)], [(0.0, 1.0), (0.0, -1.0)], [(0, 1)])
     progress = Progress(number=1, phase="live", nodes=2, duration=10.0, picture=picture).see(glance(2, [100, 300]))
     document = json.loads(json.dumps(progress.document(), allow_nan=False))
     assert document["nodes"][1] == {
         "name": "node1",
+        "agent": "10.0.0.2:7947",
         "live": True,
         "known": 1,
         "bytes_sent": 300,

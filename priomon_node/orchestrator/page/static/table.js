@@ -8,7 +8,10 @@ const COLUMNS = [
   ["bytes_sent", bytes],
   ["known", (value, count) => `${value} of ${count}`],
   ["unheard_seconds", (value) => `${seconds(value)} ago`],
+  ["agent", (value) => value],
 ];
+
+const WORDS = new Set(["name", "agent"]);
 
 export class NodeTable {
   #nodes = [];
@@ -25,7 +28,7 @@ export class NodeTable {
   }
 
   sort(key) {
-    this.#descending = key === this.#key ? !this.#descending : key !== "name"; // of numbers the largest are sought first
+    this.#descending = key === this.#key ? !this.#descending : !WORDS.has(key); // of numbers the largest are sought first
     this.#key = key;
     for (const button of this.table.tHead.querySelectorAll("button")) {
       const heading = button.closest("th");
@@ -38,7 +41,7 @@ export class NodeTable {
   show(nodes) {
     this.#nodes = nodes;
     const key = this.#key;
-    const order = (a, b) => (key === "name" ? a.name.localeCompare(b.name, undefined, { numeric: true }) : a[key] - b[key]);
+    const order = (a, b) => (WORDS.has(key) ? a[key].localeCompare(b[key], undefined, { numeric: true }) : a[key] - b[key]);
     const sorted = [...nodes].sort((a, b) => (this.#descending ? order(b, a) : order(a, b)));
     while (this.body.rows.length > sorted.length) this.body.deleteRow(-1);
     while (this.body.rows.length < sorted.length) this.#addRow();
@@ -58,6 +61,6 @@ export class NodeTable {
     const heading = document.createElement("th");
     heading.scope = "row";
     row.append(heading);
-    for (let column = 1; column < COLUMNS.length; column += 1) row.insertCell().className = "number";
+    for (let column = 1; column < COLUMNS.length; column += 1) row.insertCell().className = WORDS.has(COLUMNS[column][0]) ? "" : "number";
   }
 }
