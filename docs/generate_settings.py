@@ -202,7 +202,7 @@ def _type(hint: Any) -> str:
         return f"a mapping from names to {_type(get_args(hint)[1])}"
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return _link(hint)
-    return {int: "a whole number", float: "a number", str: "text", bool: "`true` or `false`"}[hint]
+    return {int: "a whole number", float: "a number", str: "text", bool: "`true` or `false`", Any: "any value"}[hint]
 
 
 def _annotated(base: Any, marks: Sequence[Any]) -> str:

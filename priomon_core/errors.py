@@ -23,3 +23,7 @@ class WireError(PriomonError, ValueError):
 
 class VersionOverflowError(PriomonError, OverflowError):
     """An origin has published more versions than a row can number; the publication did not happen."""
+
+
+class QueryError(PriomonError, ValueError):
+    """A read cannot begin: its target is not known here, or its level needs more nodes than are; nothing was sent."""

@@ -6,12 +6,19 @@ from bisect import bisect_left, bisect_right
 
 from priomon_core.holdings import AgentReplica
 from priomon_core.messages import Delta, Digest
+from priomon_core.push_frames import from_push_frame, to_push_frame
+from priomon_core.push_wire import PushFamily
+from priomon_core.pushes import PushMessage
 from priomon_core.replica import Replica
-from priomon_core.wire import KEY_END, DeltaFrame, DigestFrame, Frame, Introduction, News, age_code
+from priomon_core.wire import KEY_END, DeltaFrame, DigestFrame, Frame, Introduction, News, Plain, age_code
 
 
-def to_frame(message: Digest | Delta, replica: Replica, now: int) -> Frame:
+def to_frame(message: Digest | Delta | Plain | PushMessage, replica: Replica, now: int) -> Frame:
     """What `message`, made by `replica` at `now` (ns), says to others."""
+    if isinstance(message, Plain):
+        return message
+    if isinstance(message, PushMessage):
+        return to_push_frame(message, replica, now)
     return _digest_frame(message, replica) if isinstance(message, Digest) else _delta_frame(message, replica, now)
 
 
@@ -23,7 +30,8 @@ def _digest_frame(digest: Digest, replica: Replica) -> DigestFrame:
     assert digest.versions is not None, "a digest that could not be read is never sent on"
     known = [(int(keys[digest.start + i]), int(v)) for i, v in enumerate(digest.versions) if v]
     named = None if digest.roster else tuple(key for key, _ in known)
-    return DigestFrame(digest.sender, low, last, digest.roster[1] if digest.roster else None, named, tuple(v for _, v in known))
+    roster = digest.roster[1] if digest.roster else None
+    return DigestFrame(digest.sender, low, last, roster, named, tuple(v for _, v in known), digest.probe, digest.rumours)
 
 
 def _delta_frame(delta: Delta, replica: Replica, now: int) -> DeltaFrame:
@@ -40,14 +48,18 @@ def _delta_frame(delta: Delta, replica: Replica, now: int) -> DeltaFrame:
                 news.append(News(int(values.keys[slot]), *body))
             else:
                 introductions.append(Introduction(values.identity(slot), *body))
-    return DeltaFrame(delta.sender, delta.recipient, tuple(introductions), tuple(news), tuple(requests))
+    return DeltaFrame(delta.sender, delta.recipient, tuple(introductions), tuple(news), tuple(requests), delta.rumours)
 
 
-def from_frame(frame: Frame, replica: AgentReplica, size: int) -> Digest | Delta:
+def from_frame(frame: Frame, replica: AgentReplica, size: int) -> Digest | Delta | Plain | PushMessage:
     """The message that a frame of `size` bytes is to `replica`, which makes room for the origins it hears of.
 
     News of origins that were never introduced, of older generations and of the node itself are left out: they were not asked for.
     """
+    if isinstance(frame, Plain):
+        return frame
+    if isinstance(frame, PushFamily):
+        return from_push_frame(frame, replica, size)
     return _digest(frame, replica, size) if isinstance(frame, DigestFrame) else _delta(frame, replica, size)
 
 
@@ -63,17 +75,17 @@ def _digest(frame: DigestFrame, replica: AgentReplica, size: int) -> Digest:
         for key, version in zip(frame.keys, frame.versions, strict=True):
             if (slot := replica.holdings.find(key)) is not None:
                 row[slot - start] = version
-        return Digest(frame.sender, start, count, row, None, size)
+        return Digest(frame.sender, start, count, row, None, size, frame.probe, frame.rumours)
     roster = (len(frame.versions), frame.roster or 0)
     if replica.roster_of(start, count) != roster:
         start = max(bisect_right(keys, frame.low) - 1, 0)  # the answer begins at a known key, so it must begin at or before `low`
-        return Digest(frame.sender, start, stop - start, None, roster, size)
+        return Digest(frame.sender, start, stop - start, None, roster, size, frame.probe, frame.rumours)
     own = replica.interval(start, count)
     versions = iter(frame.versions)
     for i in range(count):
         if own[i]:
             row[i] = next(versions)
-    return Digest(frame.sender, start, count, row, roster, size)
+    return Digest(frame.sender, start, count, row, roster, size, frame.probe, frame.rumours)
 
 
 def _delta(frame: DeltaFrame, replica: AgentReplica, size: int) -> Delta:
@@ -95,4 +107,5 @@ def _delta(frame: DeltaFrame, replica: AgentReplica, size: int) -> Delta:
             row[slot] = version | ask
             requests += 1
     introductions = sum(isinstance(update, Introduction) for update in updates.values())
-    return Delta(frame.sender, frame.recipient, 0, count, row, since, introductions, len(updates) - introductions, requests, size, updates)
+    counts = (introductions, len(updates) - introductions, requests)
+    return Delta(frame.sender, frame.recipient, 0, count, row, since, *counts, size, updates, frame.rumours)

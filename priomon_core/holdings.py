@@ -11,11 +11,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from priomon_core.errors import VersionOverflowError
-from priomon_core.identity import Identity
+from priomon_core.identity import Address, Identity
 from priomon_core.metrics import Metric
+from priomon_core.octets import LARGEST_VERSION
 from priomon_core.priority import Change
 from priomon_core.replica import PLAIN, Replica, Values
-from priomon_core.wire import LARGEST_VERSION, Introduction, News, age_of, introduction_excess, level_size
+from priomon_core.wire import Introduction, News, age_of, introduction_excess, level_size
 
 MOST_ORIGINS = 20_000  # what a hostile or mistaken peer can make an agent remember
 
@@ -44,15 +45,15 @@ class Holdings(Values):
         self._levels: list[list[int]] = []
         self._identities: list[Identity | None] = []
         self._generations: dict[str, Identity] = {}
-
-    def find(self, key: int) -> int | None:
-        """The slot of an origin, None if it is unknown."""
-        slot = bisect_left(self.keys, key)
-        return slot if slot < len(self.keys) and self.keys[slot] == key else None
+        self._at: dict[Address, int] = {}
 
     def current(self, name: str) -> Identity | None:
         """The highest generation of a name that is known."""
         return self._generations.get(name)
+
+    def at(self, address: Address) -> int | None:
+        """The key of the origin that was introduced last with this address."""
+        return self._at.get(address)
 
     def identities(self) -> list[Identity]:
         """All origins that were introduced, in the order of their keys."""
@@ -62,6 +63,7 @@ class Holdings(Values):
         """Make room for an origin of which only the key is known; returns its slot."""
         slot = bisect_left(self.keys, key)
         line = slot * self.metrics
+        self.layout += 1
         self.keys.insert(slot, key)
         self.introduction.insert(slot, 0)
         self.published.insert(slot, 0)
@@ -76,13 +78,23 @@ class Holdings(Values):
         self._identities[slot] = identity
         self.introduction[slot] = introduction_excess(identity)
         self._generations[identity.name] = identity
+        self._at[identity.address] = identity.key
 
     def remove(self, slot: int) -> None:
-        """Forget an origin."""
+        """Forget an origin, but not that there was this generation of it."""
+        identity = self._identities[slot]
+        if identity is not None and self._at.get(identity.address) == identity.key:
+            del self._at[identity.address]
         line = slot * self.metrics
+        self.layout += 1
         del self.keys[slot], self.introduction[slot], self.published[slot], self._levels[slot], self._identities[slot]
         del self.changed[line : line + self.metrics]
         del self.width[line : line + self.metrics]
+
+    def forget(self, name: str, key: int) -> None:
+        """Forget also that there was this generation of a name, if none has followed."""
+        if (known := self.current(name)) is not None and known.key == key:
+            del self._generations[name]
 
     def publish(self, slot: int, version: int, changes: Sequence[Change], now: int) -> None:
         """See `Values.publish`. Raises `VersionOverflowError` past the largest version of the wire."""
@@ -121,19 +133,20 @@ class Holdings(Values):
 
 
 class AgentReplica(Replica):
-    """The replica of an agent, whose set of origins grows."""
+    """The replica of an agent, whose set of origins grows and shrinks."""
 
-    __slots__ = ("holdings",)
+    __slots__ = ("_refused", "holdings")
 
     def __init__(self, identity: Identity, metrics: Sequence[Metric]) -> None:
         self.holdings = Holdings(metrics)
         self.holdings.name(self.holdings.insert(identity.key), identity)
+        self._refused: dict[int, str] = {}  # the names of forgotten origins, by key
         super().__init__(self.holdings, PLAIN.blank(1), 0, PLAIN)
 
     def slot(self, key: int) -> int | None:
-        """The slot of an origin, made if there is room for one more; None if there is not."""
+        """The slot of an origin, made if it may and there is room for one more; None if not."""
         slot = self.holdings.find(key)
-        if slot is None and len(self.holdings.keys) < MOST_ORIGINS:
+        if slot is None and len(self.holdings.keys) < MOST_ORIGINS and key not in self._refused:
             slot = self.holdings.insert(key)
             for row in (self.versions, *self.companions):
                 row.insert(slot, 0)
@@ -141,26 +154,52 @@ class AgentReplica(Replica):
         return slot
 
     def introduce(self, identity: Identity) -> int | None:
-        """The slot of an origin that is introduced; None if it is the node itself, an older generation, or there is no room."""
-        if identity.key == self.key:
+        """The slot of an origin that is introduced; None if it is the node itself, an older generation, refused, or there is no room."""
+        if identity.key == self.key or identity.key in self._refused:
             return None
         known = self.holdings.current(identity.name)
         if known is not None and known.generation != identity.generation:
-            older = min(known, identity, key=lambda either: either.generation)
-            if older.key != self.key:
-                self._forget(older.key)
+            older, younger = sorted((known, identity), key=lambda either: either.generation)
+            if older.key != self.key and self._remove(older.key):
+                self.superseded.append((older.key, younger.key))
             if older is identity:
                 return None
         slot = self.slot(identity.key)
         if slot is not None:
+            if known is None:
+                self.arrived.append(identity)
             self.holdings.name(slot, identity)
         return slot
 
-    def _forget(self, key: int) -> None:
+    def forget(self, key: int) -> None:
+        """See `Replica.forget`."""
         slot = self.holdings.find(key)
         if slot is not None:
-            self.holdings.remove(slot)
-            for row in (self.versions, *self.companions):
-                del row[slot]
-            self.own -= slot < self.own
-            self.survey()
+            self._refused[key] = self.holdings.identity(slot).name
+            self._remove(key)
+
+    def admit(self, key: int) -> None:
+        """See `Replica.admit`."""
+        self.holdings.forget(self._refused.pop(key, ""), key)
+
+    def key_at(self, peer: Address) -> int | None:
+        """The key of the origin at an address, None if none is known."""
+        return self.holdings.at(peer)
+
+    def peer_of(self, key: int) -> Address | None:
+        """The address of an origin, None if it was not introduced."""
+        slot = self.holdings.find(key)
+        return None if slot is None or not self.versions[slot] else self.holdings.identity(slot).address
+
+    def _remove(self, key: int) -> bool:
+        """Remove an origin; whether anything was known of it."""
+        slot = self.holdings.find(key)
+        if slot is None:
+            return False
+        known = self.versions[slot] > 0
+        self.holdings.remove(slot)
+        for row in (self.versions, *self.companions):
+            del row[slot]
+        self.own -= slot < self.own
+        self.survey()
+        return known

@@ -93,6 +93,65 @@ def merge(own: MutableSequence[int], delta: Sequence[int], count: int, ask: int)
     return useful, discovered
 
 
+def supersede(versions: MutableSequence[int], younger: Sequence[int], count: int, out: MutableSequence[int]) -> int:
+    """Drop what is known of origins of which a younger generation is known; writes their slots to `out` and returns their number.
+
+    `younger` holds, per origin, the slot of the same node's next generation, -1 if there is none.
+    """
+    dropped = 0
+    for i in range(count):
+        if versions[i] > 0 and younger[i] >= 0:
+            j = younger[i]
+            while j >= 0 and versions[j] == 0:
+                j = younger[j]
+            if j >= 0:
+                versions[i] = 0
+                out[dropped] = i
+                dropped += 1
+    return dropped
+
+
+def refuse(versions: MutableSequence[int], barred: Sequence[int], count: int) -> None:
+    """Drop what is known of the origins whose entry in `barred` is not 0."""
+    for i in range(count):
+        versions[i] = 0 if barred[i] else versions[i]
+
+
+def listen(
+    versions: Sequence[int],
+    heard: MutableSequence[int],
+    last: MutableSequence[int],
+    mean: MutableSequence[int],
+    deviation: MutableSequence[int],
+    count: int,
+    now: int,
+    factor: int,
+    grace: int,
+    out: MutableSequence[int],
+) -> int:
+    """Take note of which versions have grown, and write the slots of the origins that are silent for too long to `out`.
+
+    Per origin: `heard` is the version seen last, `last` when it grew, `mean` and `deviation` the moving averages of the silences between
+    and of their distance from the mean (ns; one part in eight and in four is new, as in TCP's time-outs). Too long is `factor`
+    thousandths of the deviation above the mean, where `grace` (ns) is added to the deviation. Returns how many are silent.
+    """
+    silent = 0
+    for i in range(count):
+        v = versions[i]
+        silence = now - last[i]
+        if v != heard[i]:
+            if heard[i] > 0:
+                error = silence - mean[i]
+                mean[i] += error // 8
+                deviation[i] += (abs(error) - deviation[i]) // 4
+            heard[i] = v
+            last[i] = now
+        elif v > 0 and silence > mean[i] + (deviation[i] + grace) * factor // 1000:
+            out[silent] = i
+            silent += 1
+    return silent
+
+
 def fulfil(own: Sequence[int], delta: Sequence[int], count: int, ask: int, out: MutableSequence[int]) -> tuple[int, int, int]:
     """Serve the requests of a delta from `own`. Writes news to `out`; returns (news, introductions among them, bytes of versions)."""
     news = 0

@@ -12,7 +12,7 @@ Not modelled: pipes shared by several links.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, fields
 from reprlib import repr as shortened
 from typing import Any
@@ -162,10 +162,45 @@ class Links:
         self._loss = default.loss.share
         self._overrides = {source << 16 | target: (model, draws.row(model.latency.row())) for (source, target), model in overrides.items()}
         self._hops = hops
-        self._simple = default.simple and not overrides and hops is None
+        self._cuts: dict[int, tuple[Set[int], Set[int]]] = {}
+        self._changes: dict[int, tuple[Set[int], LinkModel, Sequence[float]]] = {}
+        self._simple = self._is_simple()
         self._sent: defaultdict[int, int] = defaultdict(int)  # how many messages each link has been given
         self._bad: dict[int, bool] = {}  # Gilbert-Elliott state of each link
         self._free: dict[int, int] = {}  # when each link with a bandwidth has sent all it was given
+
+    def cut(self, number: int, sources: Set[int], targets: Set[int]) -> None:
+        """Let nothing pass from `sources` to `targets` until `mend(number)`."""
+        self._cuts[number] = sources, targets
+        self._simple = False
+
+    def mend(self, number: int) -> None:
+        """End a cut."""
+        del self._cuts[number]
+        self._simple = self._is_simple()
+
+    def alter(self, number: int, nodes: Set[int], model: LinkModel) -> None:
+        """Give links that begin or end at `nodes` another model until `restore(number)`; of several changes the latest counts."""
+        self._changes[number] = nodes, model, self._draws.row(model.latency.row())
+        self._simple = False
+
+    def restore(self, number: int) -> None:
+        """End a change."""
+        del self._changes[number]
+        self._simple = self._is_simple()
+
+    def _is_simple(self) -> bool:
+        return self._default.simple and not (self._overrides or self._cuts or self._changes) and self._hops is None
+
+    def _is_cut(self, source: int, target: int) -> bool:
+        return any(source in sources and target in targets for sources, targets in self._cuts.values())
+
+    def _model(self, link: int) -> tuple[LinkModel, Sequence[float]]:
+        source, target = link >> 16, link & 0xFFFF
+        for nodes, model, row in reversed(self._changes.values()):
+            if source in nodes or target in nodes:
+                return model, row
+        return self._overrides.get(link, (self._default, self._row))
 
     @property
     def sent(self) -> int:
@@ -197,9 +232,9 @@ class Links:
         link = source << 16 | target
         message = self._sent[link]
         self._sent[link] = message + 1
-        model, row = self._overrides.get(link, (self._default, self._row))
+        model, row = self._model(link)
         hops = self._distance(link)
-        if hops == UNREACHABLE:
+        if hops == UNREACHABLE or self._is_cut(source, target):
             return -1, 0
         taken, extra = self._draws.transfer(self._seed, link, message, size, hops, model.loss.share, row)
         if taken < 0:
@@ -208,9 +243,9 @@ class Links:
         return leave + taken, extra
 
     def _shaped(self, link: int, message: int, size: int, now: int) -> tuple[int, ...]:
-        model, row = self._overrides.get(link, (self._default, self._row))
+        model, row = self._model(link)
         hops = self._distance(link)
-        if hops == UNREACHABLE:
+        if hops == UNREACHABLE or self._is_cut(link >> 16, link & 0xFFFF):
             self.lost["unreachable"] += 1
             return ()
         leave = now

@@ -2,6 +2,7 @@
 
 Rows are aligned to an interval of the replica that handles the message: `count` origins from slot `start` on. `size` is the number of
 bytes of UDP payload that the message takes, exact without building them (`frames.py` and `wire.py` do that where a network needs it).
+Messages without rows are in `wire.py` (`Call`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from priomon_core.rumours import Rumour
     from priomon_core.wire import Introduction, News
 
 Row = MutableSequence[int]
@@ -26,6 +28,15 @@ class Message(Protocol):
 
     @property
     def stream(self) -> bool: ...
+    @property
+    def sender(self) -> int:
+        """The key of the node that says it."""
+        ...
+
+    @property
+    def rumours(self) -> tuple[Rumour, ...]:
+        """News of membership that ride on it; `size` includes them."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +45,7 @@ class Digest:
 
     `roster` is (number, checksum) of the known origins when their order names them (a positional digest), None when each entry names
     its origin. `versions` is None in a positional digest from the network that the receiver could not read, its roster being another.
+    A `probe` wants an answer in any case.
     """
 
     sender: int
@@ -42,6 +54,8 @@ class Digest:
     versions: Row | None
     roster: tuple[int, int] | None
     size: int
+    probe: bool = False
+    rumours: tuple[Rumour, ...] = ()
     stream = False
 
 
@@ -65,4 +79,6 @@ class Delta:
     requests: int
     size: int
     updates: dict[int, News | Introduction] | None = None
+    rumours: tuple[Rumour, ...] = ()
     stream = False
+    probe = False

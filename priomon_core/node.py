@@ -9,10 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from priomon_core.config import GossipSettings
+from priomon_core.config import NEVER, GossipSettings
 from priomon_core.priority import Publisher
+from priomon_core.quorum import Reads
+from priomon_core.quorum_level import Level
 from priomon_core.replica import Replica
+from priomon_core.rumours import State
 from priomon_core.strategies.base import Peer, Strategy
+from priomon_core.watch import Watch
 
 
 class GossipNode:
@@ -20,11 +24,27 @@ class GossipNode:
 
     All times are integer nanoseconds of the driver's clock, which must not run backwards. `deadline` is when `wake` has something to do:
     at first the first round, which a driver draws from the first period, so that nodes that start together do not speak together;
-    `round_due` is when the next round begins. `receive(message, source, now)`
-    handles a message that arrived from a peer: it is the strategy's own.
+    `round_due` is when the next round begins. `receive(message, source, now)` handles a message that arrived from a peer; it never brings
+    the deadline forward. With a `watch` the node also finds out who is alive: partners take turns instead of being drawn, and `events`
+    tells what it noticed; without one it judges nobody, and then no node of the cluster may. Its `reads`, if it has any, are a machine of
+    their own: their driver wakes them at their deadline; where there is a watch, they stand between it and the strategy.
     """
 
-    __slots__ = ("_period", "_random", "deadline", "fanout", "outbox", "peers", "publisher", "receive", "replica", "round_due", "strategy")
+    __slots__ = (
+        "_period",
+        "_random",
+        "deadline",
+        "fanout",
+        "outbox",
+        "peers",
+        "publisher",
+        "reads",
+        "receive",
+        "replica",
+        "round_due",
+        "strategy",
+        "watch",
+    )
 
     def __init__(
         self,
@@ -35,6 +55,8 @@ class GossipNode:
         settings: GossipSettings,
         random: Random,
         deadline: int,
+        watch: Watch | None = None,
+        reads: Reads | None = None,
     ) -> None:
         self.replica = replica
         self.strategy = strategy
@@ -42,7 +64,9 @@ class GossipNode:
         self.peers = peers
         self.fanout = settings.fanout
         self.outbox = strategy.outbox
-        self.receive = strategy.receive
+        self.receive = watch.receive if watch is not None else reads.receive if reads is not None else strategy.receive
+        self.watch = watch
+        self.reads = reads
         self._period = settings.period
         self._random = random
         self.deadline = self.round_due = deadline
@@ -60,22 +84,56 @@ class GossipNode:
             self.strategy.published(now)
 
     def wake(self, now: int) -> None:
-        """Do what is due: flush, begin a round. A node that overslept rounds begins one, and the next a whole period after."""
+        """Do what is due: judge others, begin a round, flush. A node that overslept rounds begins one, the next a whole period after."""
         if now < self.deadline:
             return
+        watch = self.watch
+        if watch is not None:
+            late = now - self.deadline
+            if 2 * late > self._period:
+                watch.stalled(now, late)
+            watch.wake(now)
         if now >= self.round_due:
-            if self.peers:
-                self.strategy.round(self._choose(), now)
+            self._round(now)
             self.round_due += self._period
             if self.round_due <= now:
                 self.round_due = now + self._period
-        if now >= self.strategy.deadline:
-            self.strategy.flush(now)
-        self.deadline = min(self.round_due, self.strategy.deadline)
+        strategy = self.strategy
+        if now >= strategy.deadline:
+            strategy.flush(now)
+        self.deadline = min(self.round_due, strategy.deadline) if watch is None else min(self.round_due, strategy.deadline, watch.deadline)
+
+    def _round(self, now: int) -> None:
+        before, partners = len(self.outbox), self._choose()
+        if partners:
+            self.strategy.round(partners, now)
+        if self.watch is not None:
+            self.watch.begun(partners, before, now)
 
     def _choose(self) -> Sequence[Peer]:
-        """The peers of a contact, drawn at random."""
+        """The peers of a contact: drawn at random, or whose turn it is where there is a watch."""
         peers = self.peers
+        if self.watch is not None:
+            return self.watch.partners(peers, self.fanout)
         if self.fanout == 1 and peers:
             return (peers[int(self._random.random() * len(peers))],)
         return self._random.sample(peers, min(self.fanout, len(peers)))
+
+    def query(self, target: int, level: Level, within: int, now: int) -> int:
+        """Read what is known of the origin `target` (a key), within so many ns; `reads` collects the outcome, under the number returned.
+
+        Raises `QueryError` if the target is unknown or the level needs more nodes than are known; nothing was sent.
+        """
+        assert self.reads is not None, "a node without reads is asked for none"
+        return self.reads.begin(target, level, within, now, _alive if self.watch is None else self.watch.membership.state)
+
+    def leave(self) -> None:
+        """Say goodbye: what is then in the outbox is the last that the node says. Without a watch it says nothing."""
+        if self.watch is not None:
+            self.watch.leave(self.peers)
+        self.deadline = self.round_due = NEVER
+
+
+def _alive(key: int) -> State:
+    """For what a node is held that nobody judges."""
+    return State.ALIVE

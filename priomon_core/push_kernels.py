@@ -328,9 +328,7 @@ def introduce(
     return n, size
 
 
-def introduced(
-    versions: Sequence[int], told: MutableSequence[int], stamps: MutableSequence[int], count: int, number: int
-) -> None:
+def introduced(versions: Sequence[int], told: MutableSequence[int], stamps: MutableSequence[int], count: int, number: int) -> None:
     """Take note that all origins of which nobody was told have been introduced, by push `number`."""
     for i in range(count):
         if told[i] == 0 and versions[i] > 0:
@@ -344,9 +342,7 @@ def everything(versions: Sequence[int], told: MutableSequence[int], count: int) 
         told[i] = versions[i]
 
 
-def learnt(
-    versions: Sequence[int], delta: Sequence[int], count: int, start: int, source: MutableSequence[int], link: int
-) -> None:
+def learnt(versions: Sequence[int], delta: Sequence[int], count: int, start: int, source: MutableSequence[int], link: int) -> None:
     """Note of what is held now, after a delta was taken, that it came over `link`, where the delta brought it."""
     for i in range(count):
         if delta[i] > 0 and delta[i] == versions[start + i]:

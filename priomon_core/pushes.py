@@ -1,23 +1,24 @@
 """What nodes say to each other under the strategies that push (rumor, tree), beside the digests and deltas of messages.py.
 
-Like those they hold slots of the replica that handles them, and know their size on the wire (`push_wire.py`) without being encoded.
+Like those they hold slots of the replica that handles them, and know their size on the wire (push_wire.py) without being encoded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from priomon_core.identity import KEY_BYTES
 from priomon_core.messages import Row
 from priomon_core.octets import varint_size
+from priomon_core.push_wire import BUCKET_BYTES
 from priomon_core.wire import HEADER, News
 
-KEY = 4  # bytes of a key and of a checksum
-TAG = HEADER + 1  # bytes of header, kind and flags
-PUSH_HEADER = TAG + KEY
-PULSE_FIXED = KEY + 1  # bytes of a pulse beside its number
-SUMMARY_SIZE = TAG + KEY
-BUCKET = 2  # bytes of the hash of a bucket
+if TYPE_CHECKING:
+    from priomon_core.rumours import Rumour
+
+PUSH_HEADER = HEADER + 1 + KEY_BYTES  # with flags and roster, without numbers
+LARGEST_PULSE = KEY_BYTES + 5 + 1  # bytes, with a number below 2^35
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Pulse:
     @property
     def size(self) -> int:
         """Bytes on the wire."""
-        return PULSE_FIXED + varint_size(self.number)
+        return KEY_BYTES + varint_size(self.number) + 1
 
 
 @dataclass(slots=True, eq=False)
@@ -39,10 +40,10 @@ class Push:
     """What the sender was told lately: everything it told its neighbours between push `since` (exclusive) and `number`.
 
     Entry i says that origin `slots[i]` has version `versions[i]` and carries what changed after `bases[i]` (0: all values). `checksum`
-    is that of the sender's roster, whose order names the entries where `positional`; `slots` is None where the receiver could not
-    read them. `got` is the last push of the recipient up to which the sender has all, plus 1 (0: none). `updates` are the values as
-    they came from a network, by slot. `begin` says that the sender has made the recipient its neighbour in a tree, and that this is the first
-    push. What is asked of the recipient: `prune` to be a neighbour no more, `wants` to repeat what came after `got`.
+    is that of the sender's roster, whose order names the entries where `positional`. `got` is the last push of the recipient up to
+    which the sender has all, plus 1 (0: none). `begin` says that the sender has made the recipient its neighbour in a tree, and that
+    this is the first push. What is asked of the recipient: `prune` to be a neighbour no more, `wants` to repeat what came after `got`.
+    `updates` are the values as they came from a network, by slot.
     """
 
     sender: int
@@ -61,16 +62,14 @@ class Push:
     prune: bool = False
     wants: bool = False
     updates: dict[int, News] | None = None
+    rumours: tuple[Rumour, ...] = ()
     stream = False
+    probe = False
 
     @property
     def graft(self) -> bool:
         """Whether it asks to become a neighbour: it begins, and answers no beginning."""
         return self.begin and not self.got
-
-    def base(self, slot: int) -> int:
-        """The base of the entry about `slot`."""
-        return int(self.bases[list(self.slots[: self.count]).index(slot)])
 
 
 @dataclass(slots=True, eq=False)
@@ -81,28 +80,38 @@ class Feedback:
     number: int
     marks: Row
     count: int
+    size: int
+    rumours: tuple[Rumour, ...] = ()
     stream = False
+    probe = False
 
-    @property
-    def size(self) -> int:
-        """Bytes of UDP payload."""
-        return TAG + varint_size(self.number) + varint_size(self.count) + (self.count + 7) // 8
+
+def feedback(sender: int, number: int, marks: Row, count: int) -> Feedback:
+    """The answer to a push."""
+    return Feedback(sender, number, marks, count, HEADER + varint_size(number) + varint_size(count) + (count + 7) // 8)
 
 
 @dataclass(slots=True, eq=False)
 class Summary:
-    """A hash of all that the sender knows (`checksum`, 32 bits), or None to say only its pulse. It `asks` for the recipient's pulse."""
+    """A hash of all that the sender knows (`checksum`, 32 bits), or None to say only its pulse. It `asks` for the recipient's pulse.
+
+    A `probe` wants an answer in any case.
+    """
 
     sender: int
     checksum: int | None
+    size: int
     pulse: Pulse | None = None
     asks: bool = False
+    probe: bool = False
+    rumours: tuple[Rumour, ...] = ()
     stream = False
 
-    @property
-    def size(self) -> int:
-        """Bytes of UDP payload."""
-        return TAG + (KEY if self.checksum is not None else 0) + (self.pulse.size if self.pulse else 0)
+
+def summary(sender: int, checksum: int | None, pulse: Pulse | None = None, asks: bool = False) -> Summary:
+    """A summary with its size."""
+    size = HEADER + 1 + (KEY_BYTES if checksum is not None else 0) + (pulse.size if pulse else 0)
+    return Summary(sender, checksum, size, pulse, asks)
 
 
 @dataclass(slots=True, eq=False)
@@ -112,12 +121,15 @@ class Buckets:
     sender: int
     bits: int
     sums: Row
+    size: int
+    rumours: tuple[Rumour, ...] = ()
     stream = False
+    probe = False
 
-    @property
-    def size(self) -> int:
-        """Bytes of UDP payload."""
-        return TAG + 1 + BUCKET * (1 << self.bits)
+
+def buckets_size(bits: int) -> int:
+    """Bytes of a message with the hashes of 2^`bits` buckets."""
+    return HEADER + 1 + (BUCKET_BYTES << bits)
 
 
 @dataclass(slots=True, eq=False)
@@ -135,4 +147,14 @@ class Selection:
     known: int
     roster: tuple[int, int] | None
     size: int
+    rumours: tuple[Rumour, ...] = ()
     stream = False
+    probe = False
+
+
+def selection_size(bits: int, known: int, versions: int, positional: bool) -> int:
+    """Bytes of a selection whose versions take `versions` bytes."""
+    return HEADER + 1 + ((1 << bits) + 7) // 8 + (KEY_BYTES if positional else KEY_BYTES * known) + varint_size(known) + versions
+
+
+PushMessage = Push | Feedback | Summary | Buckets | Selection

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
+from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from priomon_core import kernels, push_kernels
 from priomon_core.identity import Identity
 from priomon_core.messages import Delta, Row
 from priomon_core.priority import Change
 from priomon_core.wire import Introduction, News
+
+if TYPE_CHECKING:
+    from priomon_core.pushes import Push
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ def _blank(count: int) -> Row:
     return array("q", bytes(8 * count))
 
 
+MOST_NOTES = 4096  # what is kept of comings and goings for who cares
 PLAIN = RowKind(kernels, 1 << 62, _blank, push_kernels, _blank)
 
 
@@ -57,8 +63,17 @@ class Values(ABC):
     depth: int
     step: int
     metrics: int
+    layout: int = 0
+    """Changes whenever slots do."""
+    younger: Sequence[int] | None = None
+    """Where slots of several generations of a node stand beside each other: the slot of the next one for each, -1 if there is none."""
     uniform: tuple[int, int] | None
     """(Bytes of the levels in any news, bytes by which an introduction exceeds it) while all publications agree in both, else None."""
+
+    def find(self, key: int) -> int | None:
+        """The slot of an origin, None if there is none."""
+        slot = bisect_left(self.keys, key)
+        return slot if slot < len(self.keys) and self.keys[slot] == key else None
 
     def refresh(self) -> None:  # noqa: B027  (most tables are always up to date)
         """Bring the tables up to date before kernels read them."""
@@ -88,9 +103,24 @@ class Replica:
     """The knowledge of one node, whose own slot is `own`.
 
     `roster` is (number, checksum) of the origins known. `delivered` counts the news received, `useful` those that were newer.
+    `superseded` collects (key, key of the younger generation) of origins that were dropped for it, `arrived` those that were introduced
+    one by one, as an agent's are; who cares about them clears them.
     """
 
-    __slots__ = ("companions", "delivered", "key", "kind", "own", "roster", "useful", "values", "versions")
+    __slots__ = (
+        "_barred",
+        "arrived",
+        "companions",
+        "delivered",
+        "key",
+        "kind",
+        "own",
+        "roster",
+        "superseded",
+        "useful",
+        "values",
+        "versions",
+    )
 
     def __init__(self, values: Values, versions: Row, own: int, kind: RowKind = PLAIN) -> None:
         self.values = values
@@ -102,6 +132,31 @@ class Replica:
         self.delivered = 0
         self.useful = 0
         self.companions: list[Row] = []
+        self.superseded: deque[tuple[int, int]] = deque(maxlen=MOST_NOTES)
+        self.arrived: deque[Identity] = deque(maxlen=MOST_NOTES)
+        self._barred: array[int] | None = None  # by slot: 1 for a forgotten origin
+
+    def known(self, key: int) -> int | None:
+        """The slot of an origin of which something is known, None if nothing is."""
+        slot = self.values.find(key)
+        return slot if slot is not None and self.versions[slot] else None
+
+    def forget(self, key: int) -> None:
+        """Drop what is known of another origin, and refuse news of it until it is admitted again."""
+        slot = self.values.find(key)
+        if slot is not None:
+            if self._barred is None:
+                self._barred = array("b", bytes(len(self.versions)))
+            self._barred[slot] = 1
+            for row in (self.versions, *self.companions):
+                row[slot] = 0
+            self.survey()
+
+    def admit(self, key: int) -> None:
+        """Take news of a forgotten origin again."""
+        slot = self.values.find(key)
+        if slot is not None and self._barred is not None:
+            self._barred[slot] = 0
 
     def interval(self, start: int, count: int) -> Row:
         """The versions of `count` origins from slot `start` on, writable in place."""
@@ -131,6 +186,7 @@ class Replica:
         self.values.publish(self.own, version, changes, now)
         self.versions[self.own] = version
         if version == 1:
+            self._sift()  # it may have heard of its former life already
             self.survey()
         return version
 
@@ -146,17 +202,31 @@ class Replica:
         self.delivered += delta.introductions + delta.news
         self.useful += useful
         if discovered:
+            self._sift()
             self.survey()
 
     def take(self, push: Push, source: Row, link: int, now: int) -> Row:
-        """Take the entries of a push that are newer and leave no gap; `source` notes that they came from `link`. Returns the gaps' slots."""
+        """Take the entries of a push that are newer and leave no gap; `source` notes that they came from `link`. Returns the gaps."""
         if push.updates is not None:
-            for slot, update in push.updates.items():
-                if update.version > self.versions[slot] >= max(push.base(slot), 1):
-                    self.values.store(slot, update, now)
+            for slot, base in zip(push.slots, push.bases, strict=True):
+                if push.updates[slot].version > self.versions[slot] >= max(base, 1):
+                    self.values.store(slot, push.updates[slot], now)
         gaps = self.kind.zeros(push.count)
         take = self.kind.pushes.take
         useful, missing = take(self.versions, source, push.slots, push.versions, push.bases, push.count, link, gaps)
         self.delivered += push.count
         self.useful += useful
         return gaps[:missing]
+
+    def _sift(self) -> None:
+        """Drop again, among origins newly known, the forgotten ones and older generations."""
+        count, kernels, younger = len(self.versions), self.kind.kernels, self.values.younger
+        if self._barred is not None:
+            kernels.refuse(self.versions, self._barred, count)
+        if younger is not None:
+            dropped = array("q", bytes(8 * count))
+            for slot in dropped[: kernels.supersede(self.versions, younger, count, dropped)]:
+                heir = int(younger[slot])
+                while not self.versions[heir]:
+                    heir = int(younger[heir])
+                self.superseded.append((int(self.values.keys[slot]), int(self.values.keys[heir])))

@@ -1,15 +1,19 @@
 """Frames <-> bytes: the binary format of a datagram.
 
-    header    1 B format and kind, 2 B cluster tag, 4 B key of the sender
+    header    1 B format, kind and whether rumours follow, 2 B cluster tag, 4 B key of the sender
     digest    1 B flags, [4 B low key, 4 B last key], [4 B roster checksum], varint count, then per origin [4 B key] varint version
     delta     4 B key of the recipient, varints: introductions, news, requests; then the entries
     news      4 B key, varint version, 1 B age, bit mask of the changed metrics, a varint level for each
     introduction  identity instead of the key, then as news
     request   4 B key, varint version held
     identity  1 B length, name, varint generation, 1 B kind of address, address, 2 B port
+    read      see quorum_wire.py
+    others    those of strategies that push have a format of their own: see push_wire.py
+    call      nothing (ping, ack), or 4 B key of who asks and 4 B key of whom it asks about (ping request, indirect ack)
+    rumours   at the end of any: varint count, then each 1 B state, 4 B key, varint incarnation, [4 B key of the accuser]
 
-Integers are big-endian; varints are LEB128 without padding; levels of signed metrics are zigzag-coded. Entries stand in the order
-of their keys, so a frame has one encoding. The age of a value travels as a logarithmic code of 9 % precision: clocks need not agree.
+Integers and varints are as in octets.py; levels of signed metrics are zigzag-coded. Entries stand in the order of their keys, so a frame
+has one encoding. The age of a value travels as a logarithmic code of 9 % precision: clocks need not agree.
 
 `decode` raises `WireError` and nothing else, allocates no more than the datagram's own size allows, and leaves no state behind.
 """
@@ -17,26 +21,30 @@ of their keys, so a frame has one encoding. The age of a value travels as a loga
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from hashlib import blake2b
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import ceil, log
 
-from priomon_core.errors import SettingError, WireError
-from priomon_core.identity import KEY_BYTES, Address, Identity
+from priomon_core import push_wire
+from priomon_core.errors import WireError
+from priomon_core.identity import KEY_BYTES, Identity
 from priomon_core.metrics import Metric
+from priomon_core.octets import Reader, pack_host, put_identity, put_varint, varint_size
+from priomon_core.quorum_wire import NUMBER_BYTES, Answer, Query
+from priomon_core.rumours import ACCUSATIONS, LARGEST_INCARNATION, Rumour, State, rumours_size
 
-FORMAT = 1
+FORMAT = 2
+PUSH_FORMAT = 3  # of frames that push_wire.py knows
 SEALED = 0xE1  # the first byte of a datagram that is encrypted, which no plain one has
 HEADER = 1 + 2 + KEY_BYTES
 DIGEST_HEADER = HEADER + 1
 DELTA_HEADER = HEADER + KEY_BYTES
-LARGEST_VERSION = (1 << 42) - 1
-LONGEST_HOST = 255
+CALL_SUBJECTS = 2 * KEY_BYTES  # bytes by which a call on behalf of another exceeds the header
 KEY_END = 1 << (8 * KEY_BYTES)
-_DIGEST, _DELTA = 1, 2
-_BOUNDED, _POSITIONAL = 1, 2
-_IPV4, _IPV6, _TEXT = 4, 6, 0
+_ANSWER, _DIGEST, _DELTA, _QUERY = 0, 1, 2, 7
+_RUMOURS = 8  # beside the kind: rumours follow
+_BOUNDED, _POSITIONAL, _PROBE = 1, 2, 4
 _AGE_UNIT = 1_000_000  # ns
 _AGE_BASE = log(1.09)
 
@@ -45,7 +53,10 @@ Level = tuple[int, int]  # metric index, level
 
 @dataclass(frozen=True, slots=True)
 class DigestFrame:
-    """`keys` is None and `roster` a checksum where the order of the known origins in [low, last] names them."""
+    """`keys` is None and `roster` a checksum where the order of the known origins in [low, last] names them.
+
+    A `probe` wants an answer in any case, so that the sender knows that the recipient lives.
+    """
 
     sender: int
     low: int
@@ -53,6 +64,8 @@ class DigestFrame:
     roster: int | None
     keys: tuple[int, ...] | None
     versions: tuple[int, ...]
+    probe: bool = False
+    rumours: tuple[Rumour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +99,44 @@ class DeltaFrame:
     introductions: tuple[Introduction, ...]
     news: tuple[News, ...]
     requests: tuple[tuple[int, int], ...]
+    rumours: tuple[Rumour, ...] = ()
 
 
-Frame = DigestFrame | DeltaFrame
+class Ask(IntEnum):
+    """The kinds of call, as numbered on the wire."""
+
+    PING = 3
+    ACK = 4
+    PING_REQUEST = 5
+    INDIRECT_ACK = 6
 
 
-def varint_size(number: int) -> int:
-    """Bytes that a non-negative integer takes as a varint."""
-    return (number.bit_length() + 6) // 7 or 1
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Is somebody there? The smallest messages; they are their own frames.
+
+    A ping wants an ack. A ping request is made by `requester` about `target`, and travels over a helper; so does the answer. The other
+    two have both 0.
+    """
+
+    sender: int
+    kind: Ask
+    requester: int = 0
+    target: int = 0
+    rumours: tuple[Rumour, ...] = ()
+    stream = False
+    probe = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of UDP payload."""
+        return HEADER + (CALL_SUBJECTS if self.kind >= Ask.PING_REQUEST else 0) + rumours_size(self.rumours)
+
+
+Plain = Call | Query | Answer  # messages that are their own frames
+Frame = DigestFrame | DeltaFrame | Plain | push_wire.PushFamily
+
+_KINDS: dict[type, int] = {DigestFrame: _DIGEST, DeltaFrame: _DELTA, Query: _QUERY, Answer: _ANSWER, **push_wire.KINDS}
 
 
 def level_size(metric: Metric, level: int) -> int:
@@ -103,7 +146,7 @@ def level_size(metric: Metric, level: int) -> int:
 
 def introduction_excess(identity: Identity) -> int:
     """Bytes by which an introduction exceeds plain news of the same origin."""
-    host = _pack_host(identity.address.host)
+    host = pack_host(identity.address.host)
     return 1 + len(identity.name.encode()) + varint_size(identity.generation) + len(host) + 2 - KEY_BYTES
 
 
@@ -135,76 +178,107 @@ class Codec:
     def encode(self, frame: Frame) -> bytes:
         """The bytes of a frame; the same frame always gives the same bytes."""
         out = bytearray()
-        kind = _DIGEST if isinstance(frame, DigestFrame) else _DELTA
-        out.append(FORMAT << 4 | kind)
+        pushes = isinstance(frame, push_wire.PushFamily)
+        kind = frame.kind if isinstance(frame, Call) else _KINDS[type(frame)]
+        out.append((PUSH_FORMAT if pushes else FORMAT) << 4 | bool(frame.rumours) * _RUMOURS | kind)
         out += self._tag.to_bytes(2, "big")
-        out += frame.sender.to_bytes(KEY_BYTES, "big")
-        if isinstance(frame, DigestFrame):
-            self._put_digest(out, frame)
-        else:
-            self._put_delta(out, frame)
+        _put_key(out, frame.sender)
+        match frame:
+            case DigestFrame():
+                self._put_digest(out, frame)
+            case DeltaFrame():
+                self._put_delta(out, frame)
+            case Call() if frame.kind >= Ask.PING_REQUEST:
+                _put_key(out, frame.requester)
+                _put_key(out, frame.target)
+            case Query():
+                out += frame.number.to_bytes(NUMBER_BYTES, "big")
+                _put_key(out, frame.target)
+                put_varint(out, frame.since)
+            case Answer():
+                out += frame.number.to_bytes(NUMBER_BYTES, "big")
+                self._put_values(out, frame)
+        if isinstance(frame, push_wire.PushFamily):
+            push_wire.put(out, frame, self._put_values)
+        if frame.rumours:
+            _put_rumours(out, frame.rumours)
         return bytes(out)
 
     def _put_digest(self, out: bytearray, frame: DigestFrame) -> None:
         bounded = (frame.low, frame.last) != (0, KEY_END - 1)
-        out.append(bounded * _BOUNDED | (frame.keys is None) * _POSITIONAL)
+        out.append(bounded * _BOUNDED | (frame.keys is None) * _POSITIONAL | frame.probe * _PROBE)
         if bounded:
-            out += frame.low.to_bytes(KEY_BYTES, "big")
-            out += frame.last.to_bytes(KEY_BYTES, "big")
+            _put_key(out, frame.low)
+            _put_key(out, frame.last)
         if frame.keys is None:
-            out += (frame.roster or 0).to_bytes(KEY_BYTES, "big")
-        _put_varint(out, len(frame.versions))
+            _put_key(out, frame.roster or 0)
+        put_varint(out, len(frame.versions))
         for i, version in enumerate(frame.versions):
             if frame.keys is not None:
-                out += frame.keys[i].to_bytes(KEY_BYTES, "big")
-            _put_varint(out, version)
+                _put_key(out, frame.keys[i])
+            put_varint(out, version)
 
     def _put_delta(self, out: bytearray, frame: DeltaFrame) -> None:
-        out += frame.recipient.to_bytes(KEY_BYTES, "big")
+        _put_key(out, frame.recipient)
         for entries in (frame.introductions, frame.news, frame.requests):
-            _put_varint(out, len(entries))
+            put_varint(out, len(entries))
         for introduction in frame.introductions:
-            _put_identity(out, introduction.identity)
+            put_identity(out, introduction.identity)
             self._put_values(out, introduction)
         for news in frame.news:
-            out += news.key.to_bytes(KEY_BYTES, "big")
+            _put_key(out, news.key)
             self._put_values(out, news)
         for key, version in frame.requests:
-            out += key.to_bytes(KEY_BYTES, "big")
-            _put_varint(out, version)
+            _put_key(out, key)
+            put_varint(out, version)
 
-    def _put_values(self, out: bytearray, entry: News | Introduction) -> None:
-        _put_varint(out, entry.version)
+    def _put_values(self, out: bytearray, entry: News | Introduction | Answer) -> None:
+        put_varint(out, entry.version)
+        if not entry.version:
+            return
         out.append(entry.age)
         out += sum(1 << metric for metric, _ in entry.levels).to_bytes(self._mask, "big")
         for metric, level in entry.levels:
-            _put_varint(out, _zigzag(level) if self._signed[metric] else level)
+            put_varint(out, _zigzag(level) if self._signed[metric] else level)
 
     def decode(self, data: bytes) -> Frame:
         """The frame in a datagram's payload. Raises `WireError` and nothing else."""
-        reader = _Reader(data)
+        reader = Reader(data)
         first = reader.byte("format")
         if first == SEALED:
             raise WireError("the datagram is encrypted, and this node has no key; give it the cluster's", "sealed")
-        if first >> 4 != FORMAT:
+        if first >> 4 not in (FORMAT, PUSH_FORMAT):
             raise WireError(f"expected wire format {FORMAT}, found {first >> 4}; do all nodes run the same release?", "other release")
         if (tag := reader.integer(2, "cluster tag")) != self._tag:
             found = f"expected cluster tag {self._tag:04x}, found {tag:04x}"
             raise WireError(f"{found}: another cluster, or other metric declarations", "other cluster")
         sender = reader.integer(KEY_BYTES, "sender")
-        match first & 15:
+        match first & ~_RUMOURS & 15:
+            case kind if first >> 4 == PUSH_FORMAT:
+                frame: Frame = push_wire.take(kind, sender, reader, self._take_values)
+            case 0:
+                frame = Answer(sender, reader.integer(NUMBER_BYTES, "read"), *self._take_values(reader, 0), len(data))
             case 1:
-                frame: Frame = self._take_digest(reader, sender)
+                frame = self._take_digest(reader, sender)
             case 2:
                 frame = self._take_delta(reader, sender)
+            case 3 | 4 as kind:
+                frame = Call(sender, Ask(kind))
+            case 5 | 6 as kind:
+                frame = Call(sender, Ask(kind), reader.integer(KEY_BYTES, "requester"), reader.integer(KEY_BYTES, "target"))
+            case 7:
+                number, target = reader.integer(NUMBER_BYTES, "read"), reader.integer(KEY_BYTES, "target")
+                frame = Query(sender, number, target, reader.version(smallest=0), len(data))
             case kind:
                 raise WireError(f"unknown kind of message {kind}")
+        if first & _RUMOURS:
+            frame = replace(frame, rumours=_take_rumours(reader))
         reader.end()
         return frame
 
-    def _take_digest(self, reader: _Reader, sender: int) -> DigestFrame:
+    def _take_digest(self, reader: Reader, sender: int) -> DigestFrame:
         flags = reader.byte("flags")
-        if flags & ~(_BOUNDED | _POSITIONAL):
+        if flags & ~(_BOUNDED | _POSITIONAL | _PROBE):
             raise WireError(f"unknown digest flags {flags:#04x}")
         low, last = 0, KEY_END - 1
         if flags & _BOUNDED:
@@ -222,9 +296,9 @@ class Codec:
             versions.append(reader.version(smallest=1))
         if keys and keys[-1] > last:
             raise WireError(f"key {keys[-1]:08x} lies beyond the digest's last key {last:08x}")
-        return DigestFrame(sender, low, last, roster, None if positional else tuple(keys), tuple(versions))
+        return DigestFrame(sender, low, last, roster, None if positional else tuple(keys), tuple(versions), bool(flags & _PROBE))
 
-    def _take_delta(self, reader: _Reader, sender: int) -> DeltaFrame:
+    def _take_delta(self, reader: Reader, sender: int) -> DeltaFrame:
         recipient = reader.integer(KEY_BYTES, "recipient")
         counts = [reader.count(1 + KEY_BYTES, what) for what in ("introductions", "news", "requests")]
         introductions: list[Introduction] = []
@@ -246,8 +320,10 @@ class Codec:
             raise WireError("an origin has more than one entry in a delta")
         return DeltaFrame(sender, recipient, tuple(introductions), tuple(news), tuple(requests))
 
-    def _take_values(self, reader: _Reader) -> tuple[int, int, tuple[Level, ...]]:
-        version = reader.version(smallest=1)
+    def _take_values(self, reader: Reader, smallest: int = 1) -> tuple[int, int, tuple[Level, ...]]:
+        version = reader.version(smallest)
+        if not version:
+            return 0, 0, ()
         age = reader.byte("age")
         mask = reader.integer(self._mask, "mask of metrics")
         if mask >> len(self._signed):
@@ -263,110 +339,37 @@ class Codec:
         return version, age, tuple(levels)
 
 
-class _Reader:
-    """A position in a datagram; every read is checked against its end."""
-
-    __slots__ = ("_at", "_data")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, length: int, what: str) -> bytes:
-        end = self._at + length
-        if end > len(self._data):
-            raise WireError(f"{what}: expected {length} B at byte {self._at}, found the end of the datagram")
-        piece = self._data[self._at : end]
-        self._at = end
-        return piece
-
-    def byte(self, what: str) -> int:
-        return self.take(1, what)[0]
-
-    def integer(self, length: int, what: str) -> int:
-        return int.from_bytes(self.take(length, what), "big")
-
-    def varint(self, what: str) -> int:
-        number = 0
-        for shift in range(0, 63, 7):
-            byte = self.byte(what)
-            number |= (byte & 127) << shift
-            if byte < 128:
-                if shift and not byte:
-                    raise WireError(f"{what}: varint with padding")
-                return number
-        raise WireError(f"{what}: varint of more than 9 bytes")
-
-    def count(self, smallest_entry: int, what: str) -> int:
-        number = self.varint(what)
-        if number * smallest_entry > len(self._data) - self._at:
-            raise WireError(f"{what}: {number} cannot fit in the {len(self._data) - self._at} B that are left")
-        return number
-
-    def version(self, smallest: int) -> int:
-        number = self.varint("version")
-        if not smallest <= number <= LARGEST_VERSION:
-            raise WireError(f"expected a version from {smallest} to {LARGEST_VERSION}, found {number}")
-        return number
-
-    def key_after(self, previous: int) -> int:
-        key = self.integer(KEY_BYTES, "key")
-        if key <= previous:
-            raise WireError(f"key {key:08x} out of order")
-        return key
-
-    def identity(self) -> Identity:
-        try:
-            name = self.take(self.byte("name"), "name").decode()
-            generation = self.varint("generation")
-            match self.byte("kind of address"):
-                case 4:
-                    host = str(IPv4Address(self.take(4, "address")))
-                case 6:
-                    host = str(IPv6Address(self.take(16, "address")))
-                case 0:
-                    host = self.take(self.byte("host"), "host").decode()
-                    if _pack_host(host)[0] != _TEXT:
-                        raise WireError(f"address {host!r} written as text")
-                case kind:
-                    raise WireError(f"unknown kind of address {kind}")
-            return Identity(name, generation, Address(host, self.integer(2, "port")))
-        except (UnicodeDecodeError, SettingError) as error:
-            raise WireError(f"identity at byte {self._at}: {error}") from None
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise WireError(f"{len(self._data) - self._at} B after the end of the message")
-
-
 def _zigzag(level: int) -> int:
     return level << 1 if level >= 0 else (-level << 1) - 1
 
 
-def _put_varint(out: bytearray, number: int) -> None:
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
+def _put_key(out: bytearray, key: int) -> None:
+    out += key.to_bytes(KEY_BYTES, "big")
 
 
-def _pack_host(host: str) -> bytes:
-    try:
-        address = ip_address(host)
-    except ValueError:
-        text = host.encode()
-        if not 0 < len(text) <= LONGEST_HOST:
-            raise SettingError(f"host {host!r}: expected 1 to {LONGEST_HOST} bytes, found {len(text)}") from None
-        return bytes([_TEXT, len(text)]) + text
-    if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise SettingError(f"host {host!r}: a scoped address means nothing to other nodes")
-    return bytes([_IPV4 if address.version == 4 else _IPV6]) + address.packed
+def _put_rumours(out: bytearray, rumours: Sequence[Rumour]) -> None:
+    put_varint(out, len(rumours))
+    for rumour in rumours:
+        out.append(rumour.state)
+        _put_key(out, rumour.key)
+        put_varint(out, rumour.incarnation)
+        if rumour.state in ACCUSATIONS:
+            _put_key(out, rumour.accuser)
 
 
-def _put_identity(out: bytearray, identity: Identity) -> None:
-    name = identity.name.encode()
-    out.append(len(name))
-    out += name
-    _put_varint(out, identity.generation)
-    out += _pack_host(identity.address.host)
-    out += identity.address.port.to_bytes(2, "big")
+def _take_rumours(reader: Reader) -> tuple[Rumour, ...]:
+    count = reader.count(1 + KEY_BYTES + 1, "rumours")
+    if not count:
+        raise WireError("rumours announced, and none found")
+    return tuple(_take_rumour(reader) for _ in range(count))
+
+
+def _take_rumour(reader: Reader) -> Rumour:
+    state = reader.byte("state")
+    if state > State.LEFT:
+        raise WireError(f"unknown state {state} in a rumour")
+    accusation = state in ACCUSATIONS
+    key, incarnation = reader.integer(KEY_BYTES, "key"), reader.varint("incarnation")
+    if incarnation > LARGEST_INCARNATION - accusation:  # the accused must be able to say one more
+        raise WireError(f"expected an incarnation up to {LARGEST_INCARNATION - accusation}, found {incarnation}")
+    return Rumour(key, State(state), incarnation, reader.integer(KEY_BYTES, "accuser") if accusation else 0)

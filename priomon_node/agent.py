@@ -1,8 +1,8 @@
 """Moves one GossipNode in real time: a UDP socket, the machine's monotonic clock, and a sampler.
 
 The driver decides nothing that the protocol should. It opens and decodes datagrams and hands them over, wakes the node when its
-deadline has come, samples when a sample is due, and sends what is in the outbox. One timer serves both deadlines. Whatever a socket or
-a peer does wrong is counted by cause and survived.
+deadline has come, samples when a sample is due, sends what is in the outbox, and reports what the node noticed. One timer serves both
+deadlines. Whatever a socket or a peer does wrong is counted by cause and survived.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
-from priomon_core.config import SECOND, GossipSettings
+from priomon_core.config import SECOND, DetectionSettings, GossipSettings
 from priomon_core.errors import PriomonError, WireError
+from priomon_core.events import Event
 from priomon_core.frames import from_frame, to_frame
 from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
@@ -24,7 +25,9 @@ from priomon_core.metrics import Metric
 from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
-from priomon_core.wire import Codec
+from priomon_core.watch import Watch
+from priomon_core.wire import Call, Codec
+from priomon_node.noticed import fields_of, kind_of
 from priomon_node.peers import Peers
 from priomon_node.view import endpoint
 
@@ -39,7 +42,7 @@ class Agent(asyncio.DatagramProtocol):
 
     `sample` reads the metrics in their declared order (NaN where there is none). `counters` counts what was sent, received and dropped:
     keys that begin with `dropped_` name the cause. All times are ns of `clock`, which must never run backwards; `started` is when the
-    node's life begins, now if it is not given.
+    node's life begins, now if it is not given. `random` is for gossip, `watching` for finding out who is alive.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Agent(asyncio.DatagramProtocol):
         identity: Identity,
         metrics: Sequence[Metric],
         settings: GossipSettings,
+        detection: DetectionSettings,
         cluster: str,
         book: Peers,
         sample: Callable[[int], Sequence[float]],
@@ -54,6 +58,7 @@ class Agent(asyncio.DatagramProtocol):
         seal: Seal | None,
         report: Report,
         random: Random,
+        watching: Random,
         clock: Callable[[], int] = time.monotonic_ns,
         started: int | None = None,
     ) -> None:
@@ -75,14 +80,20 @@ class Agent(asyncio.DatagramProtocol):
         self._timer: asyncio.TimerHandle | None = None
         phase = int(random.random() * settings.period)
         publisher = Publisher(metrics, random.random())
-        self.node = GossipNode(
-            self.replica, Scuttlebutt(self.replica, settings), publisher, book.list, settings, random, self.started_ns + phase
-        )
+        strategy = Scuttlebutt(self.replica, settings)
+        judges = detection.detector != "none"
+        self.watch = Watch(self.replica, strategy, self.replica, settings, detection, watching) if judges else None
+        self.node = GossipNode(self.replica, strategy, publisher, book.list, settings, random, self.started_ns + phase, self.watch)
 
     @property
     def peers(self) -> list[Address]:
         """The addresses that rounds choose from."""
         return self.book.list
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other node is known that lives."""
+        return self.book.alone if self.watch is None else self.watch.membership.live < 2
 
     @property
     def publisher(self) -> Publisher:
@@ -95,10 +106,17 @@ class Agent(asyncio.DatagramProtocol):
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Rest; nothing is sent any more."""
+        """Rest; nothing is sent or heard any more."""
         if self._timer is not None:
             self._timer.cancel()
         self._transport = None
+
+    def leave(self) -> None:
+        """Say goodbye, and rest."""
+        if self._transport is not None:
+            self.node.leave()
+            self._flush(self.now_ns())
+            self.connection_lost(None)
 
     def error_received(self, exc: Exception) -> None:
         """A peer's machine answered that nobody listens there; it may do so later."""
@@ -106,6 +124,8 @@ class Agent(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         """Take a datagram: open, decode, hand over, and send what the node has to say to it."""
+        if self._transport is None:
+            return
         self.counters["datagrams_received"] += 1
         self.counters["bytes_received"] += len(data)
         try:
@@ -144,8 +164,16 @@ class Agent(asyncio.DatagramProtocol):
             self.node.wake(now)
             self._flush(now)
         finally:  # whatever goes wrong in one round, there is a next
-            due = min(self.node.deadline, self._sample_at)
-            self._timer = asyncio.get_running_loop().call_later(max(0, due - self.now_ns()) / SECOND, self._wake)
+            self._plan()
+
+    def _plan(self) -> None:
+        """Wait until something is due."""
+        due = min(self.node.deadline, self._sample_at)
+        self._timer = asyncio.get_running_loop().call_later(self._seconds_to(due), self._wake)
+
+    def _seconds_to(self, due: int) -> float:
+        """How long to wait until the clock shows `due`."""
+        return max(0, due - self.now_ns()) / SECOND
 
     def _take_sample(self, now: int) -> None:
         self._sample_at += self._sample_every
@@ -159,16 +187,25 @@ class Agent(asyncio.DatagramProtocol):
             self._report("sample failed", reason=str(error))
 
     def _flush(self, now: int) -> None:
-        """Send what the node has in its outbox."""
+        """Report what the node noticed, and send what it has in its outbox."""
+        if self.watch is not None and self.watch.events:
+            noticed = list(self.watch.events)
+            self.watch.events.clear()
+            for event in noticed:
+                self._notice(event)
         outbox = self.node.outbox
         for peer, message in outbox:
-            said = cast(Digest | Delta, message)  # scuttlebutt says nothing else
+            said = cast(Digest | Delta | Call, message)  # scuttlebutt and the watch say nothing else
             payload = self._codec.encode(to_frame(said, self.replica, now))
             data = payload if self._seal is None else self._seal.close(payload)
             if self._send(data, peer):
                 self.counters["datagrams_sent"] += 1
                 self.counters["bytes_sent"] += len(data)
         outbox.clear()
+
+    def _notice(self, event: Event) -> None:
+        self.counters[f"noticed_{kind_of(event)}"] += 1
+        self._report(f"node {kind_of(event)}", **fields_of(event))
 
     def _send(self, data: bytes, peer: Address) -> bool:
         """Put a datagram on the network; False if the socket refuses it."""

@@ -134,10 +134,12 @@ def members(agent: Agent, as_json: bool) -> None:
             str(node["generation"]),
             str(node["version"]),
             _age(node["age_seconds"]),
+            node["state"] or "-",
+            _age(node["state_seconds"]),
         )
         for node in nodes
     ]
-    _table(("", "name", "address", "generation", "version", "age"), rows)
+    _table(("", "name", "address", "generation", "version", "age", "state", "for"), rows)
 
 
 @click.command(epilog="\b\nExamples:\n  python -m priomon_node state\n  python -m priomon_node state web-3 --json")
@@ -160,6 +162,17 @@ def state(agent: Agent, node: str | None, as_json: bool) -> None:
         for metric, value in known["metrics"].items()
     ]
     _table(("node", "metric", "value", "unit", "between", "age"), rows)
+
+
+@click.command(epilog="\b\nExamples:\n  python -m priomon_node why web-3\n  python -m priomon_node why web-3 --json | jq .accusers")
+@click.argument("node")
+@asking
+def why(agent: Agent, node: str, as_json: bool) -> None:
+    """Tell why the agent holds NODE alive, suspect or dead: who accused it, and when it was heard last."""
+    from urllib.parse import quote
+
+    answer = agent.ask(f"/v1/why/{quote(node, safe='')}", "why")
+    click.echo(json.dumps(answer["why"]) if as_json else "\n".join(answer["told"]))
 
 
 @click.command(epilog="\b\nExample:\n  python -m priomon_node watch --json")
@@ -206,7 +219,7 @@ def healthcheck(agent: Agent, as_json: bool) -> None:
     click.echo(json.dumps(answer) if as_json else "healthy")
 
 
-COMMANDS = (members, state, watch, status, leave, healthcheck)
+COMMANDS = (members, state, why, watch, status, leave, healthcheck)
 
 
 def _age(seconds: float | None) -> str:

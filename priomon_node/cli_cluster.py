@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from priomon_core.errors import PriomonError
+from priomon_core.errors import PriomonError, SettingError
 
 if TYPE_CHECKING:
     from priomon_node.orchestrator.live import Member
     from priomon_sim.scenario import Scenario
 
-OUTSIDE, USAGE, INTERRUPTED = 1, 2, 130
+OUTSIDE, INTERRUPTED = 1, 130
 LOCAL_NODES = 200  # agents that one machine is asked to carry at most; 40 MB each
 
 
@@ -52,19 +52,16 @@ def cluster(
     Exit codes: 0 all measures inside their tolerances, 1 one is outside or the run failed, 2 usage or a bad scenario, 130 interrupted.
     """
     try:
-        from priomon_sim.cli import chosen_scenarios
+        from priomon_sim.cli import EXIT_CODES, chosen_scenarios
     except ImportError as error:
         raise click.ClickException(f"{error}; install the simulator as well: pip install 'priomon[sim,node]'") from None
-    from priomon_sim.scenario_problems import ScenarioError
-
     try:
         inside = _run(chosen_scenarios(scenario, overrides, seeds), output, as_json, quiet)
     except PriomonError as error:
         click.echo(f"error: {error}" if "\n" not in str(error) else str(error), err=True)
-        interrupted = type(error).__name__ == "InterruptedRunError"
-        context.exit(INTERRUPTED if interrupted else USAGE if isinstance(error, ScenarioError) else OUTSIDE)
+        context.exit(EXIT_CODES.get(type(error).__name__, OUTSIDE))
     except KeyboardInterrupt:
-        click.echo("interrupted before the run began; no agent is left", err=True)
+        click.echo("interrupted; no agent is left", err=True)
         context.exit(INTERRUPTED)
     context.exit(0 if inside else OUTSIDE)
 
@@ -72,14 +69,17 @@ def cluster(
 def _run(scenarios: Sequence[Scenario], output: Path | None, as_json: bool, quiet: bool) -> bool:
     """Run, compare and tell; returns whether all measures are inside their tolerances."""
     from priomon_node.orchestrator.fleet import Fleet
+    from priomon_node.orchestrator.live import check
     from priomon_node.orchestrator.validation import database, validate
     from priomon_sim.cli_compare import comparison
+    from priomon_sim.cli_options import make_folder
     from priomon_sim.progress import show_progress
 
     if scenarios[0].nodes > LOCAL_NODES:
-        raise click.UsageError(f"{scenarios[0].nodes} agents are too many for one machine; set nodes to at most {LOCAL_NODES}")
+        raise SettingError(f"nodes: found {scenarios[0].nodes}, but one machine carries at most {LOCAL_NODES} agents")
+    check(scenarios[0])  # before there is a folder; others differ in the seed only
     folder = output or Path("results") / scenarios[0].name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
 
     @contextmanager
     def recruit(one: Scenario) -> Iterator[Sequence[Member]]:

@@ -5,6 +5,7 @@
     GET  /v1/nodes             who is known
     GET  /v1/nodes/{name}      one name's values, ages and error bounds
     GET  /v1/state             everybody's
+    GET  /v1/why/{name}        why a node is held for what it is
     GET  /v1/status            the agent itself
     GET  /v1/events            what happens, as server-sent events
     GET  /v1/telemetry         versions and counters, exact, for whoever measures the cluster
@@ -39,6 +40,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from priomon_core.errors import PriomonError, SettingError
 from priomon_core.identity import Address
+from priomon_core.why import told
 from priomon_node import prometheus, view
 from priomon_node.access import refusal
 from priomon_node.events import Event, EventSource, Subscription
@@ -158,10 +160,21 @@ class Api:
         name = request.path_params["name"]
         found = view.state(self._agent, name)
         if not found:
-            near = get_close_matches(name, [node["name"] for node in view.nodes(self._agent)], 1)
-            hint = f"; did you mean {near[0]!r}?" if near else "; see /v1/nodes"
-            raise HTTPException(404, f"no node {name!r} is known here{hint}")
+            raise self._unknown(name)
         return JSONResponse({"nodes": found})
+
+    async def why(self, request: Request) -> Response:
+        reasons = view.why(self._agent, name := request.path_params["name"])
+        if reasons is None:
+            raise HTTPException(409, "this agent judges nobody, as its setting `detector` says")
+        if reasons["state"] == "unknown":
+            raise self._unknown(name)
+        return JSONResponse({"why": reasons, "told": told(reasons)})
+
+    def _unknown(self, name: str) -> HTTPException:
+        near = get_close_matches(name, [node["name"] for node in view.nodes(self._agent)], 1)
+        hint = f"; did you mean {near[0]!r}?" if near else "; see /v1/nodes"
+        return HTTPException(404, f"no node {name!r} is known here{hint}")
 
     async def state(self, request: Request) -> Response:
         return JSONResponse({"nodes": view.state(self._agent)})
@@ -185,7 +198,7 @@ class Api:
 
     async def read_experiment(self, request: Request) -> Response:
         since = request.query_params.get("since", "0")
-        if not since.isdecimal():
+        if not (since.isdecimal() and len(since) < 20):
             raise HTTPException(400, f"since: expected the number of an entry, found {since!r}")
         return JSONResponse(self._switch.read(int(since)))
 
@@ -231,6 +244,7 @@ def create_app(
         Route("/v1/nodes", api.nodes),
         Route("/v1/nodes/{name:path}", api.node),
         Route("/v1/state", api.state),
+        Route("/v1/why/{name:path}", api.why),
         Route("/v1/status", api.status),
         Route("/v1/telemetry", api.telemetry),
         Route("/v1/events", api.events),

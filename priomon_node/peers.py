@@ -1,5 +1,8 @@
 """Whom an agent gossips with: the origins it knows, its seeds, and those it remembers from before its last stop.
 
+Nodes that are held dead stay known for a day, and are tried (see watch.py). What is forgotten then is remembered here as an address, and
+one of these takes part in rounds at a time: so even a split that lasted longer than all memory of names heals.
+
 A seed is a host name or address with a port. A name may stand for many addresses (a compose service, a headless service), so it is
 resolved to all of them, and again and again while the agent is alone. A name that does not resolve is no error: it may do so later.
 """
@@ -27,7 +30,8 @@ class PeersError(PriomonError):
 class Peers:
     """The addresses that an agent may contact, without its own ones.
 
-    `list` is what rounds choose from: known origins and all that seeds and memory add. It is a new list after every change.
+    `list` is what rounds choose from: known origins and all that seeds and memory add. It is a new list after every change. All that is
+    remembered is in it while no origin is known, and else one address, another after each `resolve`.
     """
 
     def __init__(self, own: Iterable[Address], seeds: Sequence[Address], file: Path | None = None) -> None:
@@ -37,6 +41,7 @@ class Peers:
         self._found: dict[Address, list[Address]] = {}
         self._remembered = self._read() if file is not None else []
         self._known: list[Address] = []
+        self._tried: Address | None = None
         self.unresolved: list[Address] = []
         self.list: list[Address] = []
         self._merge()
@@ -48,7 +53,10 @@ class Peers:
 
     def know(self, addresses: Iterable[Address]) -> None:
         """Take over the addresses of the known origins. Host names that others advertise are left out: only addresses can be sent to."""
-        self._known = [address for address in addresses if _is_numeric(address.host) and address not in self._own]
+        known = [address for address in addresses if _is_numeric(address.host) and address not in self._own]
+        gone = [address for address in self._known if address not in known]
+        self._remembered = [*dict.fromkeys([*gone, *self._remembered])][:MOST_REMEMBERED]
+        self._known = known
         self._merge()
 
     async def resolve(self, resolver: Resolve) -> None:
@@ -59,6 +67,9 @@ class Peers:
                 self._found[seed] = list(await resolver(seed))
             except OSError:
                 self.unresolved.append(seed)
+        if self._remembered:
+            self._tried = self._remembered.pop()
+            self._remembered.insert(0, self._tried)
         self._merge()
 
     def save(self) -> None:
@@ -83,7 +94,8 @@ class Peers:
 
     def _merge(self) -> None:
         # Seeds stay in the list beside the origins they led to: after a partition they are the way back.
-        sources = (self._known, *self._found.values(), self._remembered if self.alone else [])
+        tried = [] if self._tried is None else [self._tried]
+        sources = (self._known, *self._found.values(), self._remembered if self.alone else tried)
         self.list = [address for address in dict.fromkeys(a for source in sources for a in source) if address not in self._own]
 
 

@@ -2,6 +2,8 @@
 
     priomon_node_cpu_percent{node="a"}     a value, one family per metric, one series per node
     priomon_age_seconds{node="a"}          how old the node's values are
+    priomon_up{node="a"}                   1, or 0 if it is held dead or has left; its values are then left out
+    priomon_state{node="a",state="alive"}  1 for the state that it is in
     priomon_info{node="a",address="...",generation="3"}
     priomon_agent_...                      the agent itself
 
@@ -9,7 +11,8 @@ Written by hand: an agent makes every line anew at each scrape, so a library's r
 should not spend, a copy of what the replica holds already.
 
 A counter "bytes_sent" becomes priomon_agent_bytes_sent_total, "dropped_forged" the series cause="forged" of
-priomon_agent_dropped_total, and "queued_events" the gauge priomon_agent_queued{queue="events"}.
+priomon_agent_dropped_total, "noticed_died" event="died" of priomon_agent_noticed_total, and "queued_events" the gauge
+priomon_agent_queued{queue="events"}.
 """
 
 from __future__ import annotations
@@ -25,7 +28,13 @@ from priomon_node import view
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNITS = {"%": "percent", "B": "bytes", "B/s": "bytes_per_second", "s": "seconds", "ms": "milliseconds", "1/s": "per_second"}
-DETAILED = {"dropped": "cause", "queued": "queue"}  # counters with such a beginning are one family, told apart by this label
+DETAILED = {
+    "dropped": "cause",
+    "noticed": "event",
+    "queued": "queue",
+}  # counters with such a beginning are one family, told apart by this label
+
+DEPARTED = ("dead", "left")
 
 Labels = Mapping[str, str]
 Series = tuple[Labels, float]
@@ -52,11 +61,15 @@ def exposition(agent: view.Observed, names: Sequence[str], counters: Mapping[str
 def _page(agent: view.Observed, names: Sequence[str], counters: Mapping[str, int]) -> Iterator[str]:
     known = {node["name"]: node for node in view.state(agent)}  # of two nodes with one name the newest: Prometheus takes a series once
     for metric, family in zip(agent.metrics, names, strict=True):
-        readings = ((name, node["metrics"].get(metric.name)) for name, node in known.items())
+        readings = ((name, node["metrics"].get(metric.name)) for name, node in known.items() if node["state"] not in DEPARTED)
         series = [({"node": name}, reading["value"]) for name, reading in readings if reading]
         yield from _family(family, "gauge", f"{metric.name} in {metric.unit}, {_precision(metric)}.", series)
     ages = [({"node": name}, node["age_seconds"]) for name, node in known.items() if node["age_seconds"] is not None]
     yield from _family("priomon_age_seconds", "gauge", "Time since the newest sample that this agent has of a node.", ages)
+    up = [({"node": name}, int(node["state"] not in DEPARTED)) for name, node in known.items() if node["state"]]
+    yield from _family("priomon_up", "gauge", "Whether a node is neither held dead nor gone.", up)
+    states = [({"node": name, "state": node["state"]}, 1) for name, node in known.items() if node["state"]]
+    yield from _family("priomon_state", "gauge", "What a node is held for.", states)
     info = [({"node": n, "address": node["address"], "generation": str(node["generation"])}, 1) for n, node in known.items()]
     yield from _family("priomon_info", "gauge", "The nodes that this agent knows.", info)
     uptime = (agent.now_ns() - agent.started_ns) / SECOND

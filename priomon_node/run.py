@@ -32,7 +32,7 @@ from priomon_node.settings import AgentSettings, is_loopback, show
 if TYPE_CHECKING:
     from priomon_node.seal import Seal
 
-LOOK_UP_ALONE = 5.0  # seconds between two look-ups of the seeds while no other node is known
+LOOK_UP_ALONE = 5.0  # seconds between two look-ups of the seeds while no other living node is known
 LOOK_UP = 60.0
 UNASKED = 120.0  # seconds that an agent of a single experiment waits for it
 SAVE = 30.0  # seconds between two times that peers are remembered
@@ -71,6 +71,7 @@ async def run(settings: AgentSettings, environment: Mapping[str, str], log: Log)
                 raise
             raise ours.exceptions[0] from None
         finally:
+            agent.leave()
             transport.close()
             with suppress(PeersError):
                 agent.book.save()
@@ -106,12 +107,14 @@ async def _agent(settings: AgentSettings, bound: socket.socket, samples: Samples
         Identity(settings.name, generation, advertised),
         settings.declared,
         gossip,
+        settings.detection,
         settings.cluster,
         Peers([own, advertised], settings.seeds, None if folder is None else folder / "peers.json"),
         samples,
         settings.sample_interval,
         seal,
         log.report,
+        SystemRandom(),
         SystemRandom(),
     )
 
@@ -241,7 +244,7 @@ async def _look_up(agent: Agent, log: Log) -> None:
         agent.refresh_peers()
         for seed in agent.book.unresolved:
             log.warning("seed does not resolve", seed=show(seed), advice="trying again")
-        await asyncio.sleep(LOOK_UP_ALONE if agent.book.alone else LOOK_UP)
+        await asyncio.sleep(LOOK_UP_ALONE if agent.alone else LOOK_UP)
 
 
 async def _remember(agent: Agent, log: Log) -> None:

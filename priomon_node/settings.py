@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from priomon_core.config import SECOND, GossipSettings
+from priomon_core.config import DETECTORS, SECOND, DetectionSettings, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN, Metric
@@ -88,10 +88,13 @@ def _each(read: Callable[[str], Any]) -> Callable[[Written], tuple[Any, ...]]:
     return lambda written: tuple(dict.fromkeys(read(piece) for piece in split(written)))
 
 
-def _fanout(written: Written) -> int:
-    if not re.fullmatch(r"[1-9]\d?", found := text(written)):
-        raise SettingError(f"expected 1 to 99 peers, found {found!r}")
-    return int(found)
+def _count(what: str) -> Callable[[Written], int]:
+    def read(written: Written) -> int:
+        if not re.fullmatch(r"[1-9]\d?", found := text(written)):
+            raise SettingError(f"expected 1 to 99 {what}, found {found!r}")
+        return int(found)
+
+    return read
 
 
 def _metrics(written: Written) -> tuple[Metric | MetricSource, ...]:
@@ -103,6 +106,15 @@ def _metrics(written: Written) -> tuple[Metric | MetricSource, ...]:
 def _documented(default: str, unit: str, reason: str, read: Callable[[Written], Any]) -> Mapping[str, Any]:
     """A field's documentation and its reader; `default` is how the default is written."""
     return {"default": default, "unit": unit, "reason": reason, "read": read}
+
+
+def _detection(name: str, unit: str, read: Callable[[Written], Any]) -> Any:
+    """A field with the default and the reason that the core gives it; its times are in ns, those of an agent in seconds."""
+    (core,) = (each for each in fields(DetectionSettings) if each.name == name)
+    default: Any = core.default
+    if unit == "s":
+        default /= SECOND
+    return field(default=default, metadata=_documented(str(default), unit, core.metadata["reason"], read))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +199,17 @@ class AgentSettings:
     fanout: int = field(
         default=1,
         metadata=_documented(
-            "1", "peers", "Peers contacted per round: two cost twice the bytes of one and save a third of the rounds.", _fanout
+            "1", "peers", "Peers contacted per round: two cost twice the bytes of one and save a third of the rounds.", _count("peers")
         ),
     )
     sample_every: float | None = field(
         default=None,
         metadata=_documented("period", "s", "Time between two samples of this machine.", _unless("period", between(0.02, 3600, "s"))),
     )
+    detector: str = _detection("detector", "", one_of(*DETECTORS))
+    probe_timeout: float = _detection("probe_timeout", "s", between(0.001, 3600, "s"))
+    suspicion: int = _detection("suspicion", "periods", _count("periods"))
+    tombstone: float = _detection("tombstone", "s", between(1, 10_000_000, "s"))
     metrics: tuple[Metric | MetricSource, ...] = field(
         default=BUILT_IN,
         metadata=_documented(
@@ -250,6 +266,16 @@ class AgentSettings:
     def gossip(self) -> GossipSettings:
         """The settings of the protocol."""
         return GossipSettings(period=round(self.period * SECOND), fanout=self.fanout)
+
+    @property
+    def detection(self) -> DetectionSettings:
+        """How the node finds out who is alive."""
+        return DetectionSettings(
+            detector=self.detector,
+            probe_timeout=round(self.probe_timeout * SECOND),
+            suspicion=self.suspicion,
+            tombstone=round(self.tombstone * SECOND),
+        )
 
     @property
     def sample_interval(self) -> int:

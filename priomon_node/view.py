@@ -15,6 +15,9 @@ from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import STEPS_PER_BOUND, Metric
 from priomon_core.priority import Publisher
+from priomon_core.watch import Watch
+from priomon_core.why import Reasons
+from priomon_core.why import why as reasons
 
 Json = dict[str, Any]
 
@@ -35,6 +38,8 @@ class Observed(Protocol):
     @property
     def publisher(self) -> Publisher: ...
     @property
+    def watch(self) -> Watch | None: ...
+    @property
     def counters(self) -> Mapping[str, int]: ...
     @property
     def peers(self) -> Collection[Any]: ...
@@ -43,10 +48,11 @@ class Observed(Protocol):
 
 
 def nodes(agent: Observed) -> list[Json]:
-    """Every origin that the agent knows, by name: {name, generation, address, version, age_seconds, self}.
+    """Every origin that the agent knows, by name: {name, generation, address, version, age_seconds, state, state_seconds, self}.
 
-    `age_seconds` is the time since the newest sample that the agent has of it, None before its own first one. A name comes twice
-    while two nodes bear it.
+    `age_seconds` is the time since the newest sample that the agent has of it, None before its own first one. `state` is alive, suspect,
+    dead or left, and `state_seconds` for how long, None if never anything else was known; `state` is None where nobody judges. A name
+    comes twice while two nodes bear it.
     """
     return [_node(agent, slot) for slot in _slots(agent)]
 
@@ -135,6 +141,11 @@ def samples(agent: Observed) -> dict[str, dict[str, int]]:
     }
 
 
+def why(agent: Observed, name: str) -> Reasons | None:
+    """Why a node is held for what it is (see why.py of the core); None where nobody judges."""
+    return None if agent.watch is None else reasons(agent.watch, name, agent.now_ns())
+
+
 def endpoint(address: Address) -> str:
     """host:port, with brackets around an IPv6 address."""
     return f"[{address.host}]:{address.port}" if ":" in address.host else f"{address.host}:{address.port}"
@@ -161,8 +172,18 @@ def _node(agent: Observed, slot: int) -> Json:
         "address": endpoint(identity.address),
         "version": version,
         "age_seconds": replica.values.age(slot, version, agent.now_ns()) / SECOND if version else None,
+        **_held(agent, identity.key),
         "self": slot == replica.own,
     }
+
+
+def _held(agent: Observed, key: int) -> Json:
+    """For what the agent holds a node."""
+    if agent.watch is None:
+        return {"state": None, "state_seconds": None}
+    belief = agent.watch.membership.belief(key)
+    state = agent.watch.membership.state(key).name.lower()
+    return {"state": state, "state_seconds": None if belief is None else (agent.now_ns() - belief.since) / SECOND}
 
 
 def _reading(metric: Metric, level: int, age: float) -> Json:

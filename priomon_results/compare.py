@@ -91,12 +91,24 @@ MEASURES = (
     Measure("dissemination to 100 %", "s", lambda s: s["dissemination_seconds"]["t100"]),
 )
 
+DETECTION = (
+    Measure("crash suspected", "s", lambda s: _time(s, "suspected")),
+    Measure("first holds it dead", "s", lambda s: _time(s, "first")),
+    Measure("99 % hold it dead", "s", lambda s: _time(s, "t99")),
+    Measure("all hold it dead", "s", lambda s: _time(s, "t100")),
+    Measure("false suspicions", "", lambda s: float(sum(s["detection"]["false_suspicions"].values()))),
+    Measure("false deaths", "", lambda s: float(sum(s["detection"]["false_deaths"].values()))),
+    Measure("false deaths, all healthy", "", lambda s: float(s["detection"]["false_deaths"]["healthy"])),
+)
+"""Of runs whose nodes judge each other. Times are medians over the crashes, from each of them on."""
+
 
 def compare(a: Sequence[Summary], b: Sequence[Summary]) -> list[Row]:
-    """The measures of two groups, given as the summaries of their runs: first those of the cluster, then those of each metric in all."""
+    """The measures of two groups, given as the summaries of their runs: those of the cluster, of detection, and of each metric in all."""
     everywhere = set.intersection(*({*summary["published"]} for summary in [*a, *b]))
     metrics = [metric for metric in a[0]["published"] if metric in everywhere]
-    return [_row(measure, a, b) for measure in [*MEASURES, *(one for metric in metrics for one in _of_metric(metric))]]
+    detection = DETECTION if all(summary.get("detection") for summary in [*a, *b]) else ()  # which older stores do not have
+    return [_row(measure, a, b) for measure in [*MEASURES, *detection, *(one for metric in metrics for one in _of_metric(metric))]]
 
 
 def quartiles(values: Sequence[float]) -> Quartiles:
@@ -187,6 +199,12 @@ def _published(summary: Summary, metric: str) -> float | None:
     """Percent of the samples that were published."""
     published, filtered = summary["published"][metric], summary["filtered"][metric]
     return _ratio(100 * published, published + filtered)
+
+
+def _time(summary: Summary, name: str) -> float | None:
+    """The median of a time of detection, None without a crash."""
+    times: Mapping[str, float | None] | None = summary["detection"]["seconds"][name]
+    return None if times is None else times["p50"]
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

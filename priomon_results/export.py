@@ -1,4 +1,4 @@
-"""Rows of one run as CSV, JSON or Parquet, for whatever a reader likes to work with."""
+"""Rows of a run, or any columns, as CSV, JSON or Parquet, for whatever a reader likes to work with."""
 
 from __future__ import annotations
 
@@ -26,13 +26,18 @@ def export(store: Store, run: int, table: str, form: Format, target: str) -> int
     """
     rows = store.rows(store.run(run).id, table)
     columns = {name: [None if value != value else value for value in values.tolist()] for name, values in rows.items()}
+    write_columns(columns, form, target)
+    return len(next(iter(columns.values())))
+
+
+def write_columns(columns: Columns, form: Format, target: str) -> None:
+    """Write columns of equal length to the file `target`, or to standard output for `-`. Raises `OutputError`."""
     content = _WRITERS[form](columns)
     if target == "-":
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     else:
         replace_file(Path(target), content)
-    return len(next(iter(columns.values())))
 
 
 def _csv(columns: Columns) -> bytes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from priomon_core.metrics import Metric
 from priomon_results.measures import Measures, Publications, Versions, measure
 from priomon_results.spread import SHARES, SpreadTracker
 from priomon_results.store import RunWriter
+from priomon_results.verdicts import Verdicts
 
 Counts = tuple[int, int]  # samples that were published, and that were filtered
 
@@ -26,13 +29,17 @@ class Look:
     """The knowledge in a cluster at `now` (ns): the version that each observer holds of each origin, and what origins have published.
 
     `versions` [observers, origins], with the nodes in the same order both ways and nobody ahead of `publications.newest`, which
-    never shrinks from look to look; `live` bool [nodes] says which nodes run at this moment.
+    never shrinks from look to look while a node is in the same life; `live` bool [nodes] says which nodes run at this moment. `lives`
+    int64 [nodes] numbers the lives that nodes are in, None where each has one only; `believed` int64 [nodes] is how many nodes each
+    holds alive, None if they do not judge each other.
     """
 
     now: int
     versions: Versions
     publications: Publications
     live: NDArray[np.bool_]
+    lives: NDArray[np.int64] | None = None
+    believed: NDArray[np.int64] | None = None
 
     def among_live(self) -> Look:
         """The same with live observers and live origins only."""
@@ -47,34 +54,43 @@ class Traffic:
     """What nodes have sent, received and sampled since the start of the run.
 
     Per node: `bytes_sent` and `bytes_received` (on the wire, with headers) and `datagrams_sent`. Over all nodes: `messages_sent`
-    (datagrams and stream messages), `delivered` (news that arrived, newer or not), and by metric its `samples`.
+    (datagrams and stream messages), `published` (updates), `delivered` (news that arrived, newer or not), and by metric its `samples`.
     """
 
     bytes_sent: Sequence[int]
     datagrams_sent: Sequence[int]
     bytes_received: Sequence[int]
     messages_sent: int
+    published: int
     delivered: int
     samples: Mapping[str, Counts]
 
 
 class Observer:
-    """Sees everything and changes nothing. `followed` origins, evenly over all `nodes`, have their updates followed.
+    """Sees everything and changes nothing. `followed` origins, evenly over all `nodes`, have their updates followed, each until it begins
+    another life. `verdicts` is told what nodes notice of each other, if they judge each other, by whoever shows them.
 
     `total` holds the distributions over all probes so far, `spread` the updates followed, and `converged_at` the first time (ns) at
     which all live nodes, two at least, were seen to know each other.
     """
 
-    def __init__(self, writer: RunWriter, metrics: Sequence[Metric], nodes: int, followed: int) -> None:
+    def __init__(self, writer: RunWriter, metrics: Sequence[Metric], nodes: int, followed: int, verdicts: Verdicts | None = None) -> None:
         self.metrics = metrics
         self.converged_at: int | None = None
         self.total = Measures.blank(len(metrics))
         origins = np.linspace(0, nodes - 1, min(nodes, followed)).round().astype(int)
         self.spread = SpreadTracker(origins.tolist(), nodes)
+        self.verdicts = verdicts
+        self._numbers = count()  # of false positives
+        self._lives: NDArray[np.int64] | None = None
         self._writer = writer
 
     def follow(self, look: Look) -> None:
         """See how far updates have come. Dissemination and convergence are known to the time between two of these looks."""
+        if look.lives is not None:
+            for origin in [] if self._lives is None else np.flatnonzero(look.lives != self._lives).tolist():
+                self.spread.drop(origin)
+            self._lives = look.lives
         self.spread.look(look.versions, look.publications.newest, look.publications.times, look.live, look.now)
         if self.converged_at is None:
             versions = look.among_live().versions
@@ -97,7 +113,7 @@ class Observer:
                     sum(traffic.bytes_sent),
                     sum(traffic.datagrams_sent),
                     traffic.messages_sent,
-                    int(look.publications.newest.sum()),
+                    traffic.published,
                     traffic.delivered,
                     *(_or_null(measured.lag.quantile(share)) for share in (0.5, 0.99, 1.0)),
                     *(_or_null(measured.age.quantile(share)) for share in (0.5, 0.99)),
@@ -114,6 +130,10 @@ class Observer:
                 for metric, errors in zip(self.metrics, measured.bounds, strict=True)
             ],
         )
+        if look.believed is not None and look.live.any():
+            held = look.believed[look.live]
+            self._writer.add("belief", [(t, int(held.min()), float(np.median(held)), int(held.max()))])
+        self._write_false_positives()
 
     def write_ending(
         self,
@@ -121,10 +141,11 @@ class Observer:
         places: Sequence[tuple[float, float]],
         edges: Iterable[tuple[int, int]],
         samples: Sequence[Sequence[Counts]],
+        faults: Sequence[tuple[Any, ...]] = (),
     ) -> None:
         """Store what is known only at the end: distributions, spreads, and of every node its name, place in the picture and `samples`.
 
-        `samples` [nodes, metrics] are counts; `edges` are pairs of nodes that are neighbours.
+        `samples` [nodes, metrics] are counts; `edges` are pairs of nodes that are neighbours; `faults` are rows of the table `fault`.
         """
         writer = self._writer
         metrics = [metric.name for metric in self.metrics]
@@ -149,6 +170,16 @@ class Observer:
             [(i, name, *place, seen) for i, (name, place, seen) in enumerate(zip(names, places, reached, strict=True))],
         )
         writer.add("edge", [(min(a, b), max(a, b)) for a, b in edges])
+        writer.add("fault", faults)
+        self._write_false_positives()
+        ends = [] if self.verdicts is None else self.verdicts.detections()
+        writer.add("detection", [(number, end.at / 1e9, *end.row()) for number, end in enumerate(ends)])
+
+    def _write_false_positives(self) -> None:
+        if self.verdicts is not None and self.verdicts.false_positives:
+            found, self.verdicts.false_positives = self.verdicts.false_positives, []
+            rows = [(next(self._numbers), f.at / 1e9, f.kind, f.observer, f.subject, f.circumstances) for f in found]
+            self._writer.add("false_positive", rows)
 
 
 def _or_null(value: float) -> float | None:

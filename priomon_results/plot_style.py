@@ -32,6 +32,7 @@ PUBLISHED, FILTERED = PALETTE[1], "#BFD3E6"
 TEXT, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
 LARGEST_SVG = 300_000  # bytes; a report shows a larger drawing as a PNG
 WIDTH = 9.0  # inches: 900 px in an SVG
+LEGEND = 125  # characters of a legend that fit into that
 WIDE_SPREAD = 20  # traffic that differs by a larger factor gets a log axis
 UNITS = {metric.name: metric.unit for metric in BUILT_IN}
 
@@ -165,9 +166,9 @@ def plainly(value: float, position: int) -> str:
 
 
 def legend_above(axes: Axes) -> None:
-    """The legend over the plot, where it covers no curve; one column if the labels are long."""
+    """The legend over the plot, where it covers no curve; in as few columns as the labels are long."""
     _, labels = axes.get_legend_handles_labels()
-    columns = 1 if max(map(len, labels)) > 45 else 4
+    columns = min(4, max(1, LEGEND // (max(map(len, labels)) + 5)))
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
 
 

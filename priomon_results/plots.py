@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from priomon_results.plot_style import MUTED, PALETTE, by_scenario, drawing, new_figure, nothing_to_draw, save, styled
 from priomon_results.plots_distribution import distribution, spread
+from priomon_results.plots_faults import alive, detection
 from priomon_results.plots_over_time import convergence, published_over_time, traffic
 from priomon_results.plots_shares import published_filtered, traffic_by_strategy
 from priomon_results.schema import RunRows
@@ -25,11 +26,14 @@ LARGEST_VECTOR = 5_000  # more edges than this become pixels in an SVG
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A plot of a report: `name` is its file name, `text` tells a reader how to read it. It is drawn of the last run or of all."""
+    """A plot of a report: `name` is its file name, `text` tells a reader how to read it. It is drawn of the last run or of all, if the
+    runs are `worth` it.
+    """
 
     name: str
     text: str
     draw: Callable[[Sequence[RunRows]], Figure]
+    worth: Callable[[Sequence[RunRows]], bool] = lambda runs: True
 
 
 @styled
@@ -77,6 +81,20 @@ PLOTS = (
         "traffic_by_strategy",
         "What a node sends on average over the run. Compare it together with the lag and the error that it buys.",
         traffic_by_strategy,
+        lambda runs: len(by_scenario(runs)) > 1,
+    ),
+    Plot(
+        "alive",
+        "Where the line leaves the dashed one, nodes are wrong about each other: above it they have not noticed a stop yet, below it they"
+        " hold live ones dead. The shade is the range over all live nodes.",
+        lambda runs: alive(runs[-1]),
+        lambda runs: any(len(runs[-1].rows(table)["t"]) for table in ("belief", "fault")),
+    ),
+    Plot(
+        "detection",
+        "For every crash: when it was first suspected, and when one, half, 99 % and all of the nodes that knew the crashed node held it dead.",
+        lambda runs: detection(runs[-1]),
+        lambda runs: bool(len(runs[-1].rows("belief")["t"]) and (runs[-1].rows("fault")["kind"] == "crash").any()),
     ),
     Plot(
         "published_filtered",
@@ -117,10 +135,10 @@ PLOTS = (
 def draw_all(store: Store, runs: Sequence[int], folder: Path, *, png: bool = True) -> list[Path]:
     """Draw the plots of the runs with these ids as SVG and PNG into `folder` and return the files; see `save` for `png`.
 
-    Plots of a single run show the last one; strategies are compared only where there are several scenarios.
+    Plots of a single run show the last one; plots that the runs are not worth are left out.
     """
     loaded = [store.load(run) for run in runs]
-    plots = [plot for plot in PLOTS if plot.name != "traffic_by_strategy" or len(by_scenario(loaded)) > 1]
+    plots = [plot for plot in PLOTS if plot.worth(loaded)]
     folder.mkdir(parents=True, exist_ok=True)
     with drawing():
         return [path for plot in plots for path in save(plot.draw(loaded), folder / plot.name, png=png)]

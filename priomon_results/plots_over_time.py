@@ -26,6 +26,7 @@ from priomon_results.plot_style import (
     seeds_note,
     styled,
 )
+from priomon_results.plots_faults import mark_faults
 from priomon_results.schema import RunRows
 
 LARGEST_GRID = 8  # small multiples of more metrics than this would be too small to read
@@ -50,6 +51,8 @@ def convergence(runs: Sequence[RunRows]) -> Figure:
             axes.plot([converged], [1.0], "o", color=colour, markersize=7, clip_on=False, zorder=5)
         last = max(last, *(float(times[-1]) for times, _ in curves))
         settled = max(settled, *(float(times[coverage < 1].max(initial=0.0)) for times, coverage in curves))
+    if len(groups) == 1:
+        mark_faults(axes, *groups.values())
     # What follows after all is known is a flat line; leave enough of it to be seen.
     axes.set_xlim(0, min(last, settled * 1.5) or None)
     axes.set_ylim(0, 1.02)
@@ -77,6 +80,8 @@ def traffic(runs: Sequence[RunRows]) -> Figure:
         _band(axes, curves, f"{label}: mean of the nodes", PALETTE[index % len(PALETTE)])
         last = max(last, *(float(times[-1]) for times, _ in curves))
         means.append(float(np.mean([np.mean(sent) for _, sent in curves])))
+    if len(groups) == 1:
+        mark_faults(axes, *groups.values())
     axes.set_xlim(0, last)
     if max(means) > WIDE_SPREAD * min(means) > 0:
         axes.set_yscale("log")
@@ -143,16 +148,16 @@ def _converged(members: Sequence[RunRows]) -> float | None:
 
 
 def rate(run: RunRows) -> tuple[Floats, Floats]:
-    """Bytes per node and second (mean of the nodes) between samples, at the end of each interval."""
+    """Bytes per node and second (mean of the nodes that live) between samples, at the end of each interval."""
     sample = run.rows("sample")
-    return sample["t"][1:], np.diff(sample["bytes_sent"]) / np.diff(sample["t"]) / run.run.nodes
+    return sample["t"][1:], np.diff(sample["bytes_sent"]) / np.diff(sample["t"]) / np.maximum(sample["live"][1:], 1)
 
 
 def _node_range(axes: Axes, run: RunRows) -> None:
-    """The range of bytes per second in which nine nodes of ten are, if nodes were sampled."""
+    """The range of bytes per second in which nine nodes of ten are, if nodes were sampled and lived all the time."""
     rows = run.rows("node_sample")
     times, counts = np.unique(rows["t"], return_counts=True)
-    if len(times) < 2 or len(set(counts.tolist())) > 1:  # nodes that come and go have no common grid
+    if len(times) < 2 or len(set(counts.tolist())) > 1 or run.rows("sample")["live"].min() < run.run.nodes:
         return
     sent = rows["bytes_sent"].reshape(len(times), -1)
     low, high = np.quantile(np.diff(sent, axis=0) / np.diff(times)[:, None], [0.05, 0.95], axis=1)

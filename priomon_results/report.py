@@ -43,6 +43,18 @@ def quantiles(values: Mapping[str, float | None] | None, form: Callable[[float |
     return ", ".join(f"{form(value)} ({name})" for name, value in (values or {}).items()) or NOTHING
 
 
+def times(summary: Summary, name: str) -> str:
+    """A time of detection: its median and largest value."""
+    found = summary["detection"]["seconds"][name]
+    return NOTHING if found is None else quantiles({"p50": found["p50"], "max": found["max"]}, seconds)
+
+
+def circumstances(counts: Mapping[str, int]) -> str:
+    """ "12 (2 healthy, 10 parted)" of {"healthy": 2, "starved subject": 0, "parted": 10}."""
+    named = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    return f"{sum(counts.values()):,}" + (f" ({named})" if named else "")
+
+
 MEASURES = (
     Measure(
         "Convergence time",
@@ -88,6 +100,45 @@ MEASURES = (
     Measure("Events", "Events that the simulator worked off.", lambda s: "-" if s["events"] is None else f"{s['events']:,}"),
 )
 
+DETECTION = (
+    Measure(
+        "Crashes",
+        "Nodes that stopped without a word, and of these those that no node held dead by the end.",
+        lambda s: f"{s['detection']['crashes']:,}, {s['detection']['unnoticed']:,} unnoticed",
+    ),
+    Measure(
+        "First suspicion",
+        "From a crash until the first node suspects the crashed one.",
+        lambda s: times(s, "suspected"),
+    ),
+    Measure(
+        "First verdict",
+        "From a crash until the first node holds the crashed one dead.",
+        lambda s: times(s, "first"),
+    ),
+    Measure(
+        "Known to 99 %",
+        "From a crash until 99 % hold the crashed node dead, of the nodes that ran and knew it then.",
+        lambda s: times(s, "t99"),
+    ),
+    Measure(
+        "False suspicions",
+        "Accusations of nodes that ran and could be reached, at every observer; see validation.md for the circumstances.",
+        lambda s: circumstances(s["detection"]["false_suspicions"]),
+    ),
+    Measure(
+        "False deaths",
+        "Verdicts on nodes that ran and could be reached, at every observer.",
+        lambda s: circumstances(s["detection"]["false_deaths"]),
+    ),
+)
+"""Of a run whose nodes judge each other."""
+
+
+def measures(summaries: Sequence[Summary]) -> tuple[Measure, ...]:
+    """The lines that a table of these runs has."""
+    return MEASURES + (DETECTION if all(summary.get("detection") for summary in summaries) else ())
+
 
 def write_report(store: Store, runs: Sequence[int], path: Path, *, pictures: Sequence[Path], command: str) -> None:
     """Write the report of the last of `runs` to `path`, which is replaced whole or not at all.
@@ -102,7 +153,7 @@ def write_report(store: Store, runs: Sequence[int], path: Path, *, pictures: Seq
         run=run,
         summary=run.summary,
         sentences=sentences(run),
-        measures=[(measure.name, measure.meaning, measure.read(run.summary)) for measure in MEASURES] if run.summary else [],
+        measures=[(one.name, one.meaning, one.read(run.summary)) for one in measures([run.summary])] if run.summary else [],
         metrics=_metrics(run),
         saving=_saving(run.summary),
         plots=_plots(pictures),
@@ -132,10 +183,21 @@ def sentences(run: Run) -> list[str]:
     result = [what, known, cost]
     if lag["p99"] is not None:
         result.append(f"In 99 of 100 cases an observer had all news of another node that was older than {seconds(lag['p99'])}.")
+    if detection := summary.get("detection"):
+        result += _of_detection(detection)
     if saving := summary["saving_vs_baseline"]:
         ratio = saving["bytes_ratio"]
         less = f"{ratio:.3g} times less" if ratio >= 1 else f"{1 / ratio:.3g} times more"
         result.append(f"That is {less} traffic than {saving['scenario']} on the same workload; lag and error of both are below.")
+    return result
+
+
+def _of_detection(detection: Mapping[str, Any]) -> list[str]:
+    result = []
+    if (known := detection["seconds"]["t99"]) and known["p50"] is not None:
+        result.append(f"Half of {detection['crashes']:,} crashes were known to 99 % of the nodes within {seconds(known['p50'])}.")
+    healthy = detection["false_deaths"]["healthy"]
+    result.append(f"Healthy nodes held healthy ones dead in {healthy:,} cases." if healthy else "No healthy node held another one dead.")
     return result
 
 

@@ -72,9 +72,83 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             a INTEGER NOT NULL, b INTEGER NOT NULL,
             PRIMARY KEY (run, a, b)) WITHOUT ROWID""",
     ),
+    (
+        # A sweep is keyed by what its points are variants of, the settings that vary, and the code. A point keeps its row when the plan
+        # changes; `number` is its place in the plan that was asked for last, and NULL if that one has no such point any more.
+        """CREATE TABLE sweep (
+            id INTEGER PRIMARY KEY,
+            scenario TEXT NOT NULL, scenario_hash TEXT NOT NULL, paths TEXT NOT NULL, code_version TEXT NOT NULL,
+            units TEXT NOT NULL, parameters TEXT NOT NULL, machine TEXT NOT NULL, started TEXT NOT NULL,
+            UNIQUE (scenario_hash, paths, code_version))""",
+        """CREATE TABLE point (
+            id INTEGER PRIMARY KEY,
+            sweep INTEGER NOT NULL REFERENCES sweep ON DELETE CASCADE,
+            number INTEGER, is_baseline INTEGER NOT NULL, baseline INTEGER,
+            parameters TEXT NOT NULL, axes TEXT NOT NULL, seed INTEGER NOT NULL,
+            status TEXT NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'complete', 'failed')),
+            error TEXT NOT NULL DEFAULT '', wall_seconds REAL, summary TEXT NOT NULL DEFAULT '{}',
+            UNIQUE (sweep, parameters, seed))""",
+        "CREATE INDEX point_number ON point (sweep, number, seed)",
+        "CREATE TABLE measure (name TEXT PRIMARY KEY, unit TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE point_value (
+            point INTEGER NOT NULL REFERENCES point ON DELETE CASCADE, measure TEXT NOT NULL, value REAL,
+            PRIMARY KEY (point, measure)) WITHOUT ROWID""",
+        """CREATE VIEW point_measure AS
+            SELECT p.sweep, p.number, p.is_baseline, p.axes, p.seed, v.measure, v.value
+            FROM point AS p JOIN point_value AS v ON v.point = p.id
+            WHERE p.number IS NOT NULL AND p.status = 'complete'
+            UNION ALL
+            SELECT p.sweep, p.number, p.is_baseline, p.axes, p.seed, 'saving', CASE WHEN v.value > 0 THEN b.value / v.value END
+            FROM point AS p JOIN point_value AS v ON v.point = p.id AND v.measure = 'bytes per node'
+            JOIN point AS q ON q.sweep = p.sweep AND q.number = p.baseline AND q.seed = p.seed
+            JOIN point_value AS b ON b.point = q.id AND b.measure = 'bytes per node'
+            WHERE p.number IS NOT NULL AND p.status = 'complete' AND q.status = 'complete'""",
+        # Quartiles over the seeds, interpolated between neighbours: each value weighs as much as it is near to the quartile's place.
+        # Values that were never reached come last, and a quartile that one of them has a share in is NULL.
+        """CREATE VIEW point_table AS
+            WITH placed AS (
+                SELECT *, row_number() OVER (PARTITION BY sweep, number, measure ORDER BY value IS NULL, value) - 1.0 AS place,
+                    count(*) OVER (PARTITION BY sweep, number, measure) - 1 AS last
+                FROM point_measure),
+            weighed AS (
+                SELECT *, max(0, 1 - abs(place - 0.25 * last)) AS w1, max(0, 1 - abs(place - 0.5 * last)) AS w2,
+                    max(0, 1 - abs(place - 0.75 * last)) AS w3
+                FROM placed)
+            SELECT sweep, number, is_baseline, axes, measure, coalesce(unit, '') AS unit, count(*) AS seeds,
+                CASE WHEN max(w1 > 0 AND value IS NULL) THEN NULL ELSE sum(w1 * value) END AS low,
+                CASE WHEN max(w2 > 0 AND value IS NULL) THEN NULL ELSE sum(w2 * value) END AS median,
+                CASE WHEN max(w3 > 0 AND value IS NULL) THEN NULL ELSE sum(w3 * value) END AS high
+            FROM weighed LEFT JOIN measure ON name = measure
+            GROUP BY sweep, number, measure""",
+    ),
+    (
+        # Nodes are numbered as in `node`. The seconds of `detection` count from t; `low`, `median` and `high` of `belief` are over the
+        # live nodes: how many nodes each of them holds alive.
+        """CREATE TABLE fault (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            number INTEGER NOT NULL, t REAL NOT NULL, until REAL, kind TEXT NOT NULL, who TEXT NOT NULL,
+            PRIMARY KEY (run, number)) WITHOUT ROWID""",
+        """CREATE TABLE detection (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            number INTEGER NOT NULL, t REAL NOT NULL, node INTEGER NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('crash', 'leave')),
+            audience INTEGER NOT NULL, missed INTEGER NOT NULL, suspected REAL, first REAL, t50 REAL, t99 REAL, t100 REAL,
+            PRIMARY KEY (run, number)) WITHOUT ROWID""",
+        """CREATE TABLE false_positive (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            number INTEGER NOT NULL, t REAL NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('suspicion', 'death')),
+            observer INTEGER NOT NULL, subject INTEGER NOT NULL, circumstances TEXT NOT NULL,
+            PRIMARY KEY (run, number)) WITHOUT ROWID""",
+        """CREATE TABLE belief (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            t REAL NOT NULL, low INTEGER NOT NULL, median REAL NOT NULL, high INTEGER NOT NULL,
+            PRIMARY KEY (run, t)) WITHOUT ROWID""",
+    ),
 )
 
-TABLES = ("sample", "node_sample", "metric_sample", "metric_count", "update_spread", "distribution", "node", "edge")
+TABLES = (
+    *("sample", "node_sample", "metric_sample", "metric_count", "update_spread", "distribution", "node", "edge"),
+    *("fault", "detection", "false_positive", "belief"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,13 +29,14 @@ class SpreadTracker:
     """Follows every update of some origins, by looking at who holds what at a fixed interval.
 
     Times are known to that interval and rounded up. `first_contact` float64 [nodes] is when (seconds since its publication) each node
-    was first seen to hold the first update of `origins[0]`.
+    was first seen to hold the first update of the first origin.
     """
 
     def __init__(self, origins: Sequence[int], nodes: int) -> None:
         self.origins = list(origins)
         self.finished: list[Spread] = []
         self.first_contact: NDArray[np.float64] = np.full(nodes, math.nan)
+        self._first = self.origins[0]
         self._under_way: dict[int, list[Spread]] = {origin: [] for origin in self.origins}
         self._followed = dict.fromkeys(self.origins, 0)
 
@@ -51,7 +52,7 @@ class SpreadTracker:
             for version in range(self._followed[origin] + 1, latest + 1):
                 under_way.append(Spread(origin, version, int(times[origin, version]), [math.nan] * len(SHARES)))
             self._followed[origin] = latest
-            if origin == self.origins[0]:
+            if origin == self._first:
                 reached = (held > 0) & np.isnan(self.first_contact)
                 self.first_contact[reached] = (now - int(times[origin, 1])) / 1e9
             others = live_nodes - itself
@@ -67,6 +68,11 @@ class SpreadTracker:
                         spread.reached[index] = (now - spread.published_at) / 1e9
             self.finished += [spread for spread in under_way if not math.isnan(spread.reached[-1])]
             self._under_way[origin] = [spread for spread in under_way if math.isnan(spread.reached[-1])]
+
+    def drop(self, origin: int) -> None:
+        """Follow an origin no more: it has begun a new life, whose updates are numbered from one again."""
+        if origin in self.origins:
+            self.origins.remove(origin)
 
     def all(self) -> list[Spread]:
         """Every update followed so far, by origin and version."""

@@ -118,6 +118,22 @@ class Store:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary code
             raise StoreError(f"{self.path}: {_ADVICE.get(code, f'the database refused: {error}')}") from error
 
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for statements of which all or none are stored. Raises `StoreError`."""
+        with self._explained(), self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield self.connection
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows that a SELECT gives. Raises `StoreError`."""
+        return list(self.each(sql, *values))
+
+    def each(self, sql: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """The same rows one by one, for more of them than should be in memory. Raises `StoreError`."""
+        with self._explained():
+            yield from self.connection.execute(sql, values)
+
     def begin(self, header: RunHeader, *, clock: Callable[[], float] = time.monotonic) -> RunWriter:
         """Store a new run as `running`. `clock` gives seconds and decides when batches are committed."""
         values = {field.name: getattr(header, field.name) for field in fields(RunHeader)}

@@ -19,7 +19,8 @@ QUANTILES = {"p50": 0.5, "p99": 0.99}
 class Ending:
     """What a run's observer does not know: what was run, and what its driver counted up to its end.
 
-    `period` is the gossip period and `now` the length of the run (ns); `published` the updates of all nodes; `lost` datagrams by cause.
+    `period` is the gossip period and `now` the length of the run (ns); `lost` datagrams by cause; `faults` how many there were, and
+    `detects` whether nodes judge each other.
     `events` and `trace_hash` are the simulator's: real time has none.
     """
 
@@ -30,18 +31,23 @@ class Ending:
     period: int
     now: int
     traffic: Traffic
-    published: int
     lost: Mapping[str, int]
+    faults: int = 0
+    detects: bool = False
     events: int | None = None
     trace_hash: str = ""
 
 
 def summarise(observer: Observer, ending: Ending) -> Summary:
-    """What a run came to. Times are seconds of the run's clock; None stands for what did not happen or was not measured."""
+    """What a run came to. Times are seconds of the run's clock; None stands for what did not happen or was not measured.
+
+    Rates are per node and second in which it ran; `detection` is as `Verdicts.summary` says, None if nodes do not judge each other.
+    """
     seconds, traffic = ending.now / 1e9, ending.traffic
     converged = observer.converged_at
-    per_node_second = 1 / (ending.nodes * seconds) if seconds else math.nan
-    needed = ending.published * (ending.nodes - 1)
+    lived = ending.nodes * seconds - (0 if observer.verdicts is None else observer.verdicts.lost(ending.now) / 1e9)
+    per_node_second = 1 / lived if lived else math.nan
+    needed = traffic.published * (ending.nodes - 1)
     names = [metric.name for metric in observer.metrics]
     spread = {f"t{share * 100:g}": _or_none(observer.spread.median(share)) for share in SHARES}
     return {
@@ -67,6 +73,8 @@ def summarise(observer: Observer, ending: Ending) -> Summary:
         "filtered": {name: traffic.samples[name][1] for name in names},
         "dissemination_seconds": spread,
         "lost": dict(ending.lost),
+        "faults": ending.faults,
+        "detection": observer.verdicts.summary(ending.period) if observer.verdicts is not None and ending.detects else None,
         "saving_vs_baseline": None,
     }
 

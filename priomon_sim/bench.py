@@ -30,6 +30,7 @@ from priomon_results.store import Store
 from priomon_sim.clock import Clock
 from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver
+from priomon_sim.provenance import installed
 
 DEGREE = 16
 LEGS = 3  # messages of a whole exchange
@@ -64,6 +65,7 @@ def exchange(nodes: int, seconds: int, loss: float, seed: int = 1) -> dict[str, 
         "nodes": nodes,
         "seconds": seconds,
         "loss": loss,
+        "numba": installed("numba"),
         "wall_seconds": wall,
         "events": driver.clock.events,
         "events_per_second": driver.clock.events / wall,

@@ -16,6 +16,10 @@ import click
 
 from priomon_core.errors import PriomonError
 from priomon_sim.cli_compare import compare
+from priomon_sim.cli_fuzz import check, fuzz
+from priomon_sim.cli_options import AS_JSON, DATABASE, SCENARIO, SETTINGS, make_folder, pairs, seed_range
+from priomon_sim.cli_sweep import points, sweep, sweep_plot
+from priomon_sim.cli_why import why
 
 if TYPE_CHECKING:
     from priomon_sim.scenario import Scenario
@@ -23,8 +27,10 @@ if TYPE_CHECKING:
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 EXIT_CODES = {  # by name, so that no module is imported for an error that did not happen
     "CompareError": USAGE,
+    "OtherCodeError": USAGE,
     "ScenarioError": USAGE,
     "SettingError": USAGE,
+    "SweepError": USAGE,
     "TopologyError": USAGE,
     "TraceError": USAGE,
     "InterruptedRunError": INTERRUPTED,
@@ -59,13 +65,7 @@ class Verbs(click.Group):
             context.exit(INTERRUPTED)
 
 
-SCENARIO = click.argument("scenario", type=click.Path(path_type=Path))
-SETTINGS = click.option(
-    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting, such as gossip.fanout=3. May be repeated."
-)
-DATABASE = click.argument("database", type=click.Path(path_type=Path))
 RUN = click.option("--run", "number", type=int, help="Id of a run in the store, as `show` lists them. [default: the latest complete one]")
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of a table.")
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -110,12 +110,10 @@ def run(
     """
     if seed is not None and seeds is not None:
         raise click.UsageError("--seed and --seeds exclude each other")
-    pairs = _pairs(overrides)
-    numbers: list[int | None] = list(_seeds(seeds)) if seeds else [seed]
-    chosen = [_load(scenario, pairs if number is None else [*pairs, ("seed", str(number))]) for number in numbers]
+    chosen = chosen_scenarios(scenario, overrides if seed is None else (*overrides, f"seed={seed}"), seeds)
     baselines = [] if baseline is None else [_load(baseline, [("seed", str(one.seed))]) for one in chosen]
     folder = output or Path("results") / chosen[0].name
-    _make(folder)
+    make_folder(folder)
 
     from priomon_sim.experiment import run_all
     from priomon_sim.progress import show_progress
@@ -135,13 +133,13 @@ def run(
 @SETTINGS
 def validate(scenario: Path, overrides: tuple[str, ...]) -> None:
     """Check SCENARIO and what it refers to (graph, trace) without running it."""
-    from priomon_sim.world import build
+    from priomon_sim.world import draft
 
-    checked = _load(scenario, _pairs(overrides))
-    world = build(checked)
-    edges = world.graph.number_of_edges()
+    checked = _load(scenario, pairs(overrides))
+    plan = draft(checked)
+    edges = plan.graph.number_of_edges()
     click.echo(f"{scenario}: ok: {checked.nodes:,} nodes, {edges:,} edges, {checked.duration / 1e9:g} s, hash {checked.hash}")
-    for note in world.notes:
+    for note in plan.notes:
         click.echo(f"note: {note}")
 
 
@@ -171,7 +169,7 @@ def plot(database: Path, numbers: tuple[int, ...], output: Path | None) -> None:
     from priomon_results.store import Store
 
     folder = output or database.parent / "plots"
-    _make(folder)
+    make_folder(folder)
     with Store(database, readonly=True) as store:
         for picture in draw_all(store, numbers or [store.run().id], folder):
             click.echo(picture)
@@ -187,7 +185,7 @@ def report(database: Path, numbers: tuple[int, ...], output: Path | None) -> Non
     from priomon_sim.experiment import draw
 
     folder = output or database.parent
-    _make(folder)
+    make_folder(folder)
     with Store(database, readonly=True) as store:
         click.echo(draw(store, numbers or [store.run().id], folder, ["python", "-m", "priomon_sim", *sys.argv[1:]]))
 
@@ -215,7 +213,8 @@ def export(database: Path, table: str, number: int | None, form: Any, output: st
         click.echo(f"{rows} rows in {output}", err=True)
 
 
-main.add_command(compare)
+for verb in (compare, sweep, points, sweep_plot, check, fuzz, why):
+    main.add_command(verb)
 
 
 @main.command()
@@ -280,31 +279,13 @@ def _figures(figures: dict[str, Any], as_json: bool) -> None:
         click.echo(f"{name.replace('_', ' '):26} {f'{value:,.4g}' if isinstance(value, float) else value}")
 
 
+def chosen_scenarios(path: Path, overrides: Sequence[str], seeds: str | None) -> list[Scenario]:
+    """The scenario at `path`, once for each seed of a range FIRST..LAST if there is one. Raises `ScenarioError`, `click.UsageError`."""
+    settings = pairs(overrides)
+    return [_load(path, [*settings, ("seed", str(seed))]) for seed in seed_range(seeds)] if seeds else [_load(path, settings)]
+
+
 def _load(path: Path, overrides: Sequence[tuple[str, str]]) -> Scenario:
     from priomon_sim.scenario import load
 
     return load(path, overrides)
-
-
-def _pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = [override.partition("=")[::2] for override in overrides]
-    for (path, _), text in zip(pairs, overrides, strict=True):
-        if not path or "=" not in text:
-            raise click.UsageError(f"--set {text}: expected PATH=VALUE, such as gossip.fanout=3")
-    return pairs
-
-
-def _seeds(text: str) -> range:
-    first, dots, last = text.partition("..")
-    if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
-        raise click.UsageError(f"--seeds {text}: expected FIRST..LAST, such as 1..5")
-    return range(int(first), int(last) + 1)
-
-
-def _make(folder: Path) -> None:
-    from priomon_results.files import OutputError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot make this folder ({error.strerror}); choose another with -o") from error

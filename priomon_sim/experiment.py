@@ -24,7 +24,7 @@ from priomon_sim.provenance import code_version, machine
 from priomon_sim.scenario import Scenario
 from priomon_sim.world import Series, World, build
 
-COMPARABLE = ("nodes", "duration", "topology", "network", "workload", "sample_every", "seed")
+COMPARABLE = ("nodes", "duration", "topology", "network", "workload", "sample_every", "faults", "seed")
 
 Progress = Callable[[int], None]  # told the run's time (ns) now and then
 Watch = Callable[[Scenario], AbstractContextManager[Progress]]
@@ -78,7 +78,7 @@ def execute(
     with store.begin(describe(scenario, "sim", world.notes)) as writer:
         observer = probes.watch(world, writer, lambda: progress(world.driver.now))
         try:
-            _run(world)
+            run_to(world, world.scenario.duration)
         except KeyboardInterrupt:
             _finish("interrupted", world, observer, writer, began, baseline)
             raise InterruptedRunError(
@@ -104,12 +104,12 @@ def describe(scenario: Scenario, mode: Literal["sim", "live"], notes: Sequence[s
     )
 
 
-def _run(world: World) -> None:
-    """Move time to the scenario's end. The collector of cycles rests: events make none, and it would take a third of the time."""
+def run_to(world: World, horizon: int) -> None:
+    """Move time to `horizon` (ns). The collector of cycles rests: events make none, and it would take a third of the time."""
     gc.collect()
     gc.disable()
     try:
-        world.driver.clock.run_to(world.scenario.duration)
+        world.driver.clock.run_to(horizon)
     finally:
         gc.enable()
 
@@ -136,7 +136,7 @@ def check_baseline(scenario: Scenario, baseline: Scenario) -> None:
         if ours != theirs:
             raise SettingError(
                 f"--baseline {baseline.name}: its {name} differs from that of {scenario.name}; "
-                "a comparison needs the same nodes, duration, topology, network, workload and sampling in both"
+                "a comparison needs the same nodes, duration, topology, network, workload, sampling and faults in both"
             )
 
 

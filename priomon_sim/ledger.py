@@ -19,6 +19,7 @@ from priomon_core.metrics import Metric
 from priomon_core.priority import Change
 from priomon_core.replica import Values
 from priomon_core.wire import introduction_excess, level_size
+from priomon_sim.clock import Clock
 from priomon_sim.compiled import LARGEST_VERSION, compiled
 
 FIRST_DEPTH = 32
@@ -26,6 +27,8 @@ FIRST_DEPTH = 32
 
 class Ledger(Values):
     """The publications of `identities`, which are in the order of their keys; `newest[origin]` is the number of its publications.
+
+    `younger` is as in `Values`. Times are those of `clock` where there is one: a node's own may run wrong.
 
     Tables, brought up to date by `refresh`: `times` int64 [origins, depth] (ns of the sample), and [origins, depth, metrics]
     `last_change` uint16 (the version at which a metric last changed), `widths` uint8 (bytes of its level on the wire), `levels` int64.
@@ -36,12 +39,16 @@ class Ledger(Values):
     changed: Any
     width: Any
 
-    def __init__(self, identities: Sequence[Identity], metrics: Sequence[Metric]) -> None:
+    def __init__(
+        self, identities: Sequence[Identity], metrics: Sequence[Metric], younger: Sequence[int] | None = None, clock: Clock | None = None
+    ) -> None:
         count = len(identities)
         self.identities = tuple(identities)
         self.declared = tuple(metrics)
         self.metrics = len(metrics)
         self.newest = [0] * count
+        self.younger: Any = None if younger is None else np.array(younger, np.int64)
+        self._clock = clock
         self.keys: Any = np.array([identity.key for identity in identities], np.int64)
         self.introduction: Any = np.array([introduction_excess(identity) for identity in identities], np.int64)
         self.priority: Any = np.array([int(metric.priority) for metric in metrics], np.int64)
@@ -64,7 +71,7 @@ class Ledger(Values):
                 "simulate a shorter time or a longer sampling interval"
             )
         self.newest[slot] = version
-        self._waiting.append((slot, version, now, changes))
+        self._waiting.append((slot, version, now if self._clock is None else self._clock._now, changes))
         if self._may_be_uniform:
             self._compare(len(changes), sum([self._width_of(metric, level) for metric, level in changes]))
 
@@ -86,7 +93,8 @@ class Ledger(Values):
         if not self._waiting:
             return
         waiting = np.array([(slot, version, now, len(changes)) for slot, version, now, changes in self._waiting], np.int64)
-        changes = np.array([(m, level, self._width_of(m, level)) for *_, changes in self._waiting for m, level in changes], np.int64)
+        changed = [(m, level, self._width_of(m, level)) for *_, changes in self._waiting for m, level in changes]
+        changes = np.array(changed, np.int64).reshape(-1, 3)  # a heartbeat changes nothing
         self._waiting = []
         if (deepest := int(waiting[:, 1].max())) >= self.depth:
             more = (0, max(self.depth, deepest + 1 - self.depth))

@@ -9,7 +9,7 @@ import numpy as np
 import simpy
 
 from priomon_results.measures import Publications
-from priomon_results.observer import Counts, Look, Observer, Traffic
+from priomon_results.observer import Look, Observer, Traffic
 from priomon_results.store import RunWriter
 from priomon_results.summary import Ending
 from priomon_sim import topology
@@ -19,9 +19,10 @@ from priomon_sim.world import World
 def watch(world: World, writer: RunWriter, progress: Callable[[], None]) -> Observer:
     """The observer of a world, which will be shown it while time moves. `progress` is called at each probe."""
     clock, settings = world.driver.clock, world.scenario.measure
-    observer = Observer(writer, world.metrics, world.scenario.nodes, settings.spread_origins)
+    observer = Observer(writer, world.metrics, world.scenario.nodes, settings.spread_origins, world.chronicle.verdicts)
 
     def probe() -> None:
+        _tell(world)
         world.driver.trace_hash()  # it takes the trace in, which would else grow with every delivery
         observer.probe(_look(world), world.driver.truth(), _traffic(world))
         progress()
@@ -33,8 +34,10 @@ def watch(world: World, writer: RunWriter, progress: Callable[[], None]) -> Obse
 
 def write_ending(world: World, observer: Observer) -> None:
     """Let the observer store what is known only at the end."""
-    names = [identity.name for identity in world.driver.ledger.identities]
-    observer.write_ending(names, topology.layout(world.graph, world.scenario.seed), world.graph.edges(), _samples(world))
+    _tell(world)
+    places = topology.layout(world.graph, world.scenario.seed)
+    samples = [[(published, filtered) for published, filtered in node] for node in world.driver.sampled().tolist()]
+    observer.write_ending(world.driver.lives.names, places, world.graph.edges(), samples, world.chronicle.faults())
 
 
 def ending(world: World) -> Ending:
@@ -48,8 +51,9 @@ def ending(world: World) -> Ending:
         period=scenario.gossip.period,
         now=driver.now,
         traffic=_traffic(world),
-        published=sum(driver.ledger.newest),
         lost=driver.links.lost,
+        faults=len(world.chronicle.faults()),
+        detects=driver.detection.detector != "none",
         events=driver.clock.events,
         trace_hash=driver.trace_hash(),
     )
@@ -65,19 +69,28 @@ def _look(world: World) -> Look:
     driver, ledger = world.driver, world.driver.ledger
     ledger.refresh()
     publications = Publications(np.array(ledger.newest), ledger.times, ledger.last_change, ledger.levels)
-    return Look(driver.now, driver.versions, publications, np.ones(len(driver.nodes), np.bool_))
+    if not driver.lives.several:
+        return Look(driver.now, driver.versions, publications, driver.awake(), believed=driver.believed())
+    slots = np.array(driver.slots)
+    return Look(driver.now, driver.versions[np.ix_(slots, slots)], publications.of(slots), driver.awake(), slots, driver.believed())
+
+
+def _tell(world: World) -> None:
+    """Let the run's story go on up to now."""
+    driver = world.driver
+    world.chronicle.tell(driver.now, driver.noticed(), lambda life: np.flatnonzero(driver.versions[:, life]).tolist())
 
 
 def _traffic(world: World) -> Traffic:
     driver = world.driver
-    publishers = [node.publisher for node in driver.nodes]
-    samples = {
-        metric.name: (sum(p.published[i] for p in publishers), sum(p.filtered[i] for p in publishers))
-        for i, metric in enumerate(world.metrics)
-    }
-    return Traffic(driver.bytes_sent, driver.datagrams_sent, driver.bytes_received, driver.messages_sent, driver.delivered(), samples)
-
-
-def _samples(world: World) -> list[list[Counts]]:
-    """What became of every node's samples, by metric."""
-    return [list(zip(node.publisher.published, node.publisher.filtered, strict=True)) for node in world.driver.nodes]
+    totals = driver.sampled().sum(axis=0).tolist()
+    samples = {metric.name: (published, filtered) for metric, (published, filtered) in zip(world.metrics, totals, strict=True)}
+    return Traffic(
+        driver.bytes_sent,
+        driver.datagrams_sent,
+        driver.bytes_received,
+        driver.messages_sent,
+        sum(driver.ledger.newest),
+        driver.delivered(),
+        samples,
+    )

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
+def count_progress(what: str, total: int, quiet: bool) -> Iterator[Callable[[], None]]:
+    """A function to call whenever one more of `total` is done. Nothing is shown where stderr is no terminal, or `quiet` is true."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,} of {task.total:,}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+@contextmanager
 def show_progress(scenario: Scenario, quiet: bool, doing: str = "") -> Iterator[Callable[[int], None]]:
     """A function to call now and then with the run's time (ns). Nothing is shown where stderr is no terminal, or `quiet` is true."""
     console = Console(stderr=True)

@@ -28,11 +28,19 @@ def code_version() -> str:
     return f"{number}+{digest.hexdigest()}"
 
 
+def installed(library: str) -> str:
+    """The version of a library, or that it is not installed."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not installed"
+
+
 def machine() -> dict[str, str]:
     """The machine, the interpreter and the libraries that results may depend on."""
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processors": str(os.cpu_count()),
         "python": platform.python_version(),
-        **{name: version(name) for name in LIBRARIES},
+        **{name: installed(name) for name in LIBRARIES},
     }

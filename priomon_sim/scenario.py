@@ -7,7 +7,7 @@ left when they are taken away is then checked for contradictions, so that one mi
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from hashlib import blake2b
 from json import dumps
@@ -19,19 +19,22 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from priomon_core.metrics import Filter, Metric
 from priomon_sim.scenario_checks import findings
+from priomon_sim.scenario_detection import Detection
+from priomon_sim.scenario_faults import Faults
 from priomon_sim.scenario_gossip import BUILT_IN_METRICS, Gossip, Measure, MetricSettings
 from priomon_sim.scenario_messages import explain, locate
 from priomon_sim.scenario_network import Network
 from priomon_sim.scenario_problems import Problem, ScenarioError
-from priomon_sim.scenario_settings import OrPeriod, Settings, written
+from priomon_sim.scenario_settings import OrNone, OrPeriod, Settings, written
+from priomon_sim.scenario_sweep import Sweep
 from priomon_sim.scenario_topology import Complete, Topology
 from priomon_sim.scenario_workload import Workload
 from priomon_sim.units import PositiveDuration
-from priomon_sim.yaml_source import YamlPath, read
+from priomon_sim.yaml_source import Source, YamlPath, read
 
 UNHASHED = {"name", "description", "seed"}  # what does not change what is run (the seed is recorded on its own)
 MOST_NODES = 65_536  # a link is numbered by two 16-bit numbers of nodes
-STAND_IN = {"nodes": 2, "duration": "1 s", "workload": {"kind": "synthetic"}}  # for required values that turned out to be wrong
+STAND_IN = {"nodes": 2, "duration": "1 s"}  # for required values that turned out to be wrong
 
 
 class Scenario(Settings):
@@ -59,15 +62,22 @@ class Scenario(Settings):
     """Who is whose neighbour. Default: complete."""
     network: Network = Network()
     """What links do to datagrams. Default: 1 ms, nothing lost, no limit of bandwidth."""
-    workload: Workload
-    """What the nodes measure: a trace, or models (kind: synthetic). No default."""
+    workload: OrNone[Workload] = written("none")
+    """What the nodes measure: a trace, or models (kind: synthetic); none: real agents measure their own machines, and the scenario
+    cannot be simulated. Default: none."""
     sample_every: OrPeriod[PositiveDuration] = written("period")
     """Time between two samples of a node; period: one per gossip period. Default: period."""
     start: Literal["cold", "known"] = "cold"
     """What nodes know of each other at the start. cold: nothing; known: everyone's first publication, as after a long uptime.
     Default: cold."""
+    detection: Detection = Detection()
+    """How nodes find out who is alive. Default: they do not."""
+    faults: Faults = ()
+    """What goes wrong, and when: a list of {at, kind, nodes, ...}. Default: none."""
     measure: Measure = Measure()
     """How closely the run is watched. Default: a probe per second."""
+    sweep: OrNone[Sweep] = Field(default="none", exclude=True)  # type: ignore[assignment]  # what else is run is no part of this run
+    """Which variants of this scenario the verb `sweep` runs; a run of the scenario itself pays no heed to it. Default: none."""
 
     _folder: Path = PrivateAttr(default=Path())
 
@@ -120,6 +130,15 @@ def load(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> Scenario:
 
     Raises `ScenarioError` with everything that is wrong.
     """
+    source, problems = opened(path, overrides)
+    return checked(source, path.parent, problems)
+
+
+def opened(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> tuple[Source, list[Problem]]:
+    """The settings in the file at `path` with those of `--set` in their places, and which of the latter have none.
+
+    Raises `ScenarioError` for what is no YAML.
+    """
     source = read(path)
     problems: list[Problem] = []
     for name, text in overrides:
@@ -128,12 +147,21 @@ def load(path: Path, overrides: Sequence[tuple[str, str]] = ()) -> Scenario:
         except ScenarioError as error:
             problems += error.problems
     source.data.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+|^[^A-Za-z0-9]+", "-", path.stem).lstrip("._-") or "scenario")
+    return source, problems
+
+
+def checked(source: Source, folder: Path, problems: Iterable[Problem] = ()) -> Scenario:
+    """The scenario that `source` holds; files that it names are sought from `folder`.
+
+    Raises `ScenarioError` with everything that is wrong with it, and the `problems` that are known already.
+    """
+    problems = list(problems)
     removed: list[YamlPath] = []
     try:
-        scenario = _validate(source.data, path.parent)
+        scenario = _validate(source.data, folder)
     except ValidationError as error:
         problems += explain(error, source, schema())
-        scenario, removed = _rest(source.data, error, path.parent)
+        scenario, removed = _rest(source.data, error, folder)
     problems += (source.place(place).problem(place, message) for place, message in findings(scenario, removed))
     if problems:
         raise ScenarioError(problems)

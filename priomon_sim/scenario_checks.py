@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from priomon_core.errors import SettingError
+from priomon_core.latency import Constant
+from priomon_core.links import LinkModel
 from priomon_core.metrics import MAX_METRICS
 from priomon_sim.scenario_network import IDLE_QUEUE
 from priomon_sim.scenario_problems import unknown
-from priomon_sim.scenario_workload import Trace
+from priomon_sim.scenario_workload import Synthetic, Trace
 from priomon_sim.units import DURATION
 from priomon_sim.yaml_source import YamlPath
 
@@ -88,6 +90,20 @@ def _long_enough(scenario: Scenario) -> Iterator[Finding]:
             yield ("duration",), f"found {found}, expected at least {least}, the {name}"
 
 
+@check("faults", "nodes", "duration", "seed")
+def _faults_can_strike(scenario: Scenario) -> Iterator[Finding]:
+    if not scenario.faults:
+        return
+    from priomon_sim.lives import identities  # numpy takes time to import, which scenarios without faults are spared
+    from priomon_sim.timeline import Timeline, TimelineError
+
+    names = [identity.name for identity in identities(scenario.nodes)]
+    try:
+        Timeline(scenario.faults, names, scenario.seed, scenario.duration, lambda conditions: LinkModel(Constant(0)))
+    except TimelineError as error:
+        yield from ((("faults", number), message) for number, message in error.findings.items())
+
+
 @check("metrics", "filter")
 def _metrics_sound(scenario: Scenario) -> Iterator[Finding]:
     enabled = [name for name, settings in scenario.metrics.items() if settings.enabled]
@@ -108,6 +124,8 @@ RESERVED = ("kind", "node", "time")
 @check("metrics")
 def _every_metric_has_data(scenario: Scenario) -> Iterator[Finding]:
     workload = scenario.workload
+    if workload is None:
+        return
     path: YamlPath = ("workload",)
     given: Collection[str]
     if isinstance(workload, Trace):
@@ -125,7 +143,7 @@ def _every_metric_has_data(scenario: Scenario) -> Iterator[Finding]:
 
 @check("metrics")
 def _signs_agree(scenario: Scenario) -> Iterator[Finding]:
-    if isinstance(scenario.workload, Trace):
+    if not isinstance(scenario.workload, Synthetic):
         return
     for name, process in scenario.workload.metrics.items():
         settings = scenario.metrics.get(name)

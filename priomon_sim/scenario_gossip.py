@@ -79,11 +79,15 @@ BUILT_IN_METRICS: dict[str, dict[str, Any]] = {
 }
 
 
-def _from_core(name: str, write: Callable[[Any], Any] = int, **limits: Any) -> Any:
-    """A field with the default and the reason of the core's setting `name`."""
-    setting = next(setting for setting in fields(GossipSettings) if setting.name == name)
+def from_core(core: Any, name: str, write: Callable[[Any], Any] = int, **limits: Any) -> Any:
+    """A field with the default and the reason of the setting `name` of the core's dataclass `core`."""
+    setting = next(setting for setting in fields(core) if setting.name == name)
     default = write(setting.default)
     return Field(default, description=f"{setting.metadata['reason']} Default: {default}.", **limits)
+
+
+def _from_core(name: str, write: Callable[[Any], Any] = int, **limits: Any) -> Any:
+    return from_core(GossipSettings, name, write, **limits)
 
 
 class Gossip(Settings):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
-from priomon_results.report import MEASURES
+from priomon_results.report import measures
 from priomon_results.schema import Run
 
+LARGE = 200  # nodes from which on a run without numba is worth a note
 WIDTH = 120  # characters, where no terminal says how many it has
 
 
@@ -23,7 +25,7 @@ def summary_table(summaries: Sequence[dict[str, Any]]) -> None:
     table.add_column("measure")
     for summary in summaries:
         table.add_column(f"seed {summary['seed']}", justify="right")
-    for measure in MEASURES:
+    for measure in measures(summaries):
         table.add_row(measure.name, *(measure.read(summary) for summary in summaries))
     for metric in first["published"]:
         table.add_row(f"{metric}: published", *(_published(summary, metric) for summary in summaries))
@@ -33,6 +35,10 @@ def summary_table(summaries: Sequence[dict[str, Any]]) -> None:
         table.add_row(f"bytes of {name} over ours", *(f"{s['saving_vs_baseline']['bytes_ratio']:.3g} times" for s in summaries))
     table.add_row("wall time", *(f"{summary['wall_seconds']:.3g} s" for summary in summaries))
     _print(table)
+    from priomon_sim.compiled import HAS_NUMBA  # importing numba takes time, which tables that need no run are spared
+
+    if first["nodes"] >= LARGE and not HAS_NUMBA:
+        click.echo("note: numba is not installed; with it large runs take a fraction of the time: pip install 'priomon[sim]'", err=True)
 
 
 def run_table(runs: Sequence[Run]) -> None:

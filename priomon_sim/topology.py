@@ -16,14 +16,15 @@ from xml.etree.ElementTree import ParseError
 
 import networkx as nx
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from priomon_core.errors import PriomonError, SettingError
 from priomon_core.links import UNREACHABLE
+from priomon_sim.compiled import compiled
 
 Graph = Any  # networkx has no types
 LANDMARKS = 50
+BLOCK = 16_384  # pairs of nodes whose forces are computed at once: as many as fit the processor's caches
 MOST_ELONGATED = 4  # of a grid whose rows nobody named
 
 
@@ -247,7 +248,7 @@ def _distances(roots: NDArray[np.int64], starts: NDArray[np.int64], targets: NDA
     return far
 
 
-distances: Any = njit("uint16[:, ::1](int64[::1], int64[::1], int64[::1])", cache=True)(_distances)
+distances = compiled(_distances, "uint16[:, ::1](int64[::1], int64[::1], int64[::1])")
 
 
 def _circle(graph: Graph) -> NDArray[np.float64] | None:
@@ -283,31 +284,32 @@ def _spread(graph: Graph, seed: int) -> NDArray[np.float64]:
     places *= np.where(places[np.abs(places).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)  # an eigenvector has no sign of its own
     places /= max(float(np.abs(places).max()), 1e-9)
     places += 0.01 * generator.standard_normal(places.shape)  # forces cannot part nodes in one place
-    return np.asarray(evened(places, *links, min(100, 100_000_000 // (nodes**2 + len(links[1])))))
+    return _evened(places, *links, min(100, 100_000_000 // (nodes**2 + len(links[1]))))
 
 
 def _evened(places: NDArray[np.float64], starts: NDArray[np.int64], targets: NDArray[np.int64], rounds: int) -> NDArray[np.float64]:
-    """`places`, float64 [nodes, 2], after `rounds` of linked nodes attracting and all nodes repelling each other."""
+    """`places`, float64 [nodes, 2], after `rounds` of linked nodes attracting and all nodes repelling each other.
+
+    In numpy, not compiled: forces magnify a difference in the last bit, and places shall not depend on whether numba is installed.
+    """
     nodes = len(places)
     ideal = 2.0 / math.sqrt(nodes)
+    sources = np.repeat(np.arange(nodes), np.diff(starts))
+    height = max(1, BLOCK // nodes)
+    x, y = places.T.copy()
     for turn in range(rounds):
         longest = 0.2 * (1.0 - turn / rounds)
-        moves = np.zeros_like(places)
-        for node in range(nodes):
-            for other in range(nodes):
-                x, y = places[node, 0] - places[other, 0], places[node, 1] - places[other, 1]
-                push = ideal * ideal / max(x * x + y * y, 1e-9)
-                moves[node, 0] += x * push
-                moves[node, 1] += y * push
-            for at in range(starts[node], starts[node + 1]):
-                x, y = places[node, 0] - places[targets[at], 0], places[node, 1] - places[targets[at], 1]
-                pull = math.hypot(x, y) / ideal
-                moves[node, 0] -= x * pull
-                moves[node, 1] -= y * pull
-        for node in range(nodes):
-            length = max(math.hypot(moves[node, 0], moves[node, 1]), 1e-9)
-            places[node] += moves[node] / length * min(length, longest)
-    return places
-
-
-evened: Any = njit("float64[:, ::1](float64[:, ::1], int64[::1], int64[::1], int64)", cache=True)(_evened)
+        right, up = x[targets] - x[sources], y[targets] - y[sources]
+        pull = np.hypot(right, up) / ideal
+        moves_x, moves_y = np.bincount(sources, right * pull, nodes), np.bincount(sources, up * pull, nodes)
+        for first in range(0, nodes, height):
+            block = slice(first, first + height)
+            right, up = x[block, None] - x, y[block, None] - y
+            push = ideal * ideal / np.maximum(right * right + up * up, 1e-9)
+            moves_x[block] += (right * push).sum(axis=1)
+            moves_y[block] += (up * push).sum(axis=1)
+        length = np.maximum(np.hypot(moves_x, moves_y), 1e-9)
+        step = np.minimum(length, longest) / length
+        x += moves_x * step
+        y += moves_y * step
+    return np.column_stack((x, y))

@@ -18,11 +18,15 @@ from priomon_core.strategies.rumor import Rumor
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_core.strategies.tree import Tree
 from priomon_sim import scenario_network, scenario_workload, topology, workload
+from priomon_sim.chronicle import Chronicle, longest_suspicion
 from priomon_sim.clock import Clock
 from priomon_sim.compiled_draws import COMPILED_DRAWS
-from priomon_sim.driver import Driver, StrategyFactory, identities
+from priomon_sim.driver import Driver, StrategyFactory
+from priomon_sim.lives import identities
+from priomon_sim.faults import inject
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_topology import Graph
+from priomon_sim.timeline import Timeline
 from priomon_sim.trace import Source, read_empirical, read_trace
 
 STRATEGIES: dict[str, StrategyFactory] = {"scuttlebutt": Scuttlebutt, "demon": Demon, "rumor": Rumor, "tree": Tree}
@@ -36,7 +40,7 @@ class Blueprint:
 
     `peers[i]` are the indexes of the nodes that node i gossips with; `series` the true values of every node, float64 [samples, metrics]
     (None: what the machines themselves measure); `link` what every link does but those in `links`, by (source, target); `hops` as in
-    `Links`. `overhead` is what every datagram weighs beside its payload (B). `notes` tell a reader of the results what the numbers
+    `Links`. `timeline` is what goes wrong, and `overhead` is what every datagram weighs beside its payload (B). `notes` tell a reader of the results what the numbers
     alone would not.
     """
 
@@ -50,17 +54,20 @@ class Blueprint:
     link: links.LinkModel
     links: dict[tuple[int, int], links.LinkModel]
     hops: Callable[[int, int], int] | None
+    timeline: Timeline
     notes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """All that a run moves."""
+    """All that a run moves, and the `plan` that it was built from."""
 
     scenario: Scenario
+    plan: Blueprint
     metrics: tuple[Metric, ...]
     graph: Any
     driver: Driver
+    chronicle: Chronicle
     notes: list[str]
 
 
@@ -91,19 +98,26 @@ def draft(scenario: Scenario, series: Series | None = None) -> Blueprint:
         link=_link_model(conditions, scenario, scenario.topology.hop_latency or conditions.latency),
         links=_overrides(scenario),
         hops=topology.hops(graph).item if scenario.topology.role == "underlay" else None,
+        timeline=Timeline(
+            scenario.faults,
+            [identity.name for identity in identities(scenario.nodes)],
+            scenario.seed,
+            scenario.duration,
+            lambda changed: _link_model(changed, scenario, changed.latency),
+        ),
         notes=[note] if note else [],
     )
 
 
-def build(scenario: Scenario, series: Series | None = None) -> World:
-    """The world of a scenario; `series` and errors are those of `draft`."""
+def build(scenario: Scenario, series: Series | None = None, make: type[Driver] = Driver) -> World:
+    """The world of a scenario, which a driver of the class `make` moves; `series` and errors are those of `draft`."""
     plan = draft(scenario, series)
     if plan.series is None:
         raise SettingError(
             f"{scenario.name}: this scenario names no workload, so only real agents can run it "
             "(python -m priomon_node cluster FILE); give workload: to simulate it"
         )
-    driver = Driver(
+    driver = make(
         Clock(),
         plan.metrics,
         plan.gossip,
@@ -114,10 +128,15 @@ def build(scenario: Scenario, series: Series | None = None) -> World:
         plan.sample_every,
         scenario.seed,
         overhead=plan.overhead,
+        detection=scenario.detection.settings(),
+        generations=plan.timeline.generations,
     )
+    inject(driver, plan.timeline)
     if scenario.start == "known":
         driver.introduce_all()
-    return World(scenario, plan.metrics, plan.graph, driver, plan.notes)
+    lately = longest_suspicion(driver.detection, scenario.nodes, plan.gossip.period)
+    chronicle = Chronicle(plan.timeline.actions, driver.lives, lately)
+    return World(scenario, plan, plan.metrics, plan.graph, driver, chronicle, plan.notes)
 
 
 def _graph(scenario: Scenario) -> Any:

@@ -63,24 +63,30 @@ class Source:
     def override(self, name: str, text: str) -> None:
         """Put the YAML value `text` at the dotted path `name`, as `--set` does. Raises `ScenarioError`."""
         place = Place(f"--set {name}")
-        *parents, last = path = tuple(name.split("."))
+        path = tuple(name.split("."))
         if not all(path):
             raise ScenarioError([place.problem((), "expected keys joined by dots, such as gossip.fanout=3")])
         try:
             value = _Builder(place.file).document(text)
         except ScenarioError as error:
             raise ScenarioError(place.problem((), problem.message) for problem in error.problems) from None
+        self.put(path, value, place, place)
+
+    def put(self, path: tuple[str, ...], value: Any, key: Place, place: Place) -> None:
+        """Put `value`, written at `place`, under a key written at `key`. Raises `ScenarioError` if something else is in its way."""
+        *parents, last = path
         here = self.data
         for depth, step in enumerate(parents, 1):
             here = here.setdefault(step, {})
             if not isinstance(here, dict):
                 message = f"{'.'.join(path[:depth])} is {show(here)}, which holds no keys; set the whole of it"
-                raise ScenarioError([place.problem((), message)])
+                raise ScenarioError([key.problem((), message)])
         here[last] = value
         for places in (self.keys, self.values):
             for old in [old for old in places if old[: len(path)] == path]:
                 del places[old]
-        self.keys[path] = self.values[path] = place
+        self.keys[path] = key
+        self.values[path] = place
 
 
 def dotted(path: YamlPath) -> str:

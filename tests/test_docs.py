@@ -105,7 +105,10 @@ def test_every_setting_of_an_agent_is_in_the_reference(generator: ModuleType) ->
 def test_every_path_and_every_key_of_a_metric_is_told_to_those_who_run_agents() -> None:
     page = (ROOT / "docs/agents.md").read_text("utf-8")
     agent: Any = SimpleNamespace(metrics=())
-    paths = {getattr(route, "path", "").replace(":path", "") for route in create_app(agent, None, EventSource(), lambda: None).routes}
+    paths = {
+        getattr(route, "path", "").replace(":path", "")
+        for route in create_app(SimpleNamespace(agent=agent), None, EventSource(), lambda: None).routes
+    }
     assert "/v1/state" in paths
     assert {path for path in paths if not re.search(rf"^\| `(GET|POST) {re.escape(path)}` \|", page, re.MULTILINE)} == set()
     assert {key for key in KEYS if f"`{key}`" not in page} == set()

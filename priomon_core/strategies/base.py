@@ -39,9 +39,12 @@ class Strategy(Protocol):
 
     def flush(self, now: int) -> None:
         """Do what is due between rounds: the deadline has passed."""
+        return
 
     def published(self, now: int) -> None:
         """The node itself has published."""
+        return
 
     def settle(self) -> None:
         """Take what the node knows now as known to everybody."""
+        return

@@ -70,7 +70,8 @@ class Demon(Strategy):
     def _answer(self, post: Counters, source: Peer, now: int) -> None:
         replica, kind = self.replica, self.replica.kind
         assert post.versions is not None and post.roster is not None, "a post always has counters"
-        sender = source  # a simulated node's index is its slot
+        sender = replica.values.find(post.sender)
+        assert sender is not None, "every simulated life has a slot"
         own_record = post.versions[sender : sender + 1]
         replica.learn(Delta(post.sender, replica.key, sender, 1, own_record, own_record, 0, 1, 0, 0), now)
         row = kind.blank(post.count)

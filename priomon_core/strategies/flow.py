@@ -14,11 +14,10 @@ from priomon_core.config import GossipSettings
 from priomon_core.messages import Delta, Row
 from priomon_core.metrics import Priority
 from priomon_core.octets import varint_size
-from priomon_core.pushes import PUSH_HEADER, Push
+from priomon_core.pushes import LARGEST_PULSE, PUSH_HEADER, Push
 from priomon_core.replica import Replica
 
 NUMBERS = 3 * 5  # bytes of a push's numbers, with room for the largest
-PULSE_ROOM = 10
 LARGEST_COUNT = 2  # bytes of the number of entries
 LARGEST_SLACK = 100  # bytes that a cut may leave empty at the end of a datagram
 
@@ -55,7 +54,7 @@ class Flow:
         self.stamps = replica.companion()
         self.number = 1
         self._kernels = replica.kind.pushes
-        self._budget = settings.datagram_limit - PUSH_HEADER - NUMBERS - PULSE_ROOM - LARGEST_COUNT
+        self._budget = settings.datagram_limit - PUSH_HEADER - NUMBERS - LARGEST_PULSE - LARGEST_COUNT
 
     def pending(self, worst: Priority, now: int) -> Outgoing:
         """What was not told yet, of class `worst` or better, as much as a burst of datagrams holds."""
@@ -98,7 +97,7 @@ class Flow:
         parts = list(self._parts(outgoing, link, positional))
         numbers = [*range(self.number + 1, self.number + len(parts)), self.last(outgoing)]
         sinces = [since, *numbers]
-        return [self._push(*numbered, positional, part) for *numbered, part in zip(numbers, sinces, parts, strict=False)]
+        return [self._push(numbers[i], sinces[i], positional, part) for i, part in enumerate(parts)]
 
     def last(self, outgoing: Outgoing) -> int:
         """The number of the last push that may be needed to tell of all this."""

@@ -15,14 +15,13 @@ from priomon_core.config import GossipSettings
 from priomon_core.identity import KEY_BYTES
 from priomon_core.messages import Delta, Digest, Row
 from priomon_core.octets import varint_size
-from priomon_core.pushes import BUCKET, PUSH_HEADER, Buckets, Pulse, Selection, Summary
+from priomon_core.pushes import Buckets, Pulse, Selection, Summary, buckets_size, selection_size, summary
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Peer
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 
 ORIGINS_PER_BUCKET = 8
 KEY_BITS = 8 * KEY_BYTES
-SELECTION_HEADER = PUSH_HEADER + 1  # header, roster checksum, number of buckets
 
 
 class Repair(Scuttlebutt):
@@ -48,7 +47,7 @@ class Repair(Scuttlebutt):
 
     def compare(self, peer: Peer, pulse: Pulse | None = None, asks: bool = False) -> None:
         """Send the hash of what is known."""
-        self.outbox.append((peer, Summary(self.replica.key, self.checksum(), pulse, asks)))
+        self.outbox.append((peer, summary(self.replica.key, self.checksum(), pulse, asks)))
 
     def checksum(self) -> int:
         """The hash of what is known."""
@@ -71,12 +70,12 @@ class Repair(Scuttlebutt):
     def _send_buckets(self, peer: Peer) -> None:
         known = self.replica.roster[0]
         bits = max((known // ORIGINS_PER_BUCKET).bit_length(), 1)
-        while BUCKET << bits > self._limit - PUSH_HEADER:
+        while (size := buckets_size(bits)) > self._limit:
             bits -= 1
-        if BUCKET << bits > known:
+        if size > known:
             self.send_digest((peer,))
         else:
-            self.outbox.append((peer, Buckets(self.replica.key, bits, self._sums(bits))))
+            self.outbox.append((peer, Buckets(self.replica.key, bits, self._sums(bits), size)))
 
     def _sums(self, bits: int) -> Row:
         replica = self.replica
@@ -94,7 +93,7 @@ class Repair(Scuttlebutt):
         row = self._blank(count)
         known, size = self._pushes.covered(replica.versions, replica.values.keys, count, KEY_BITS - bits, marks, row)
         positional = self.settled
-        size += SELECTION_HEADER + max((1 << bits) // 8, 1) + varint_size(known) + (0 if positional else KEY_BYTES * known)
+        size = selection_size(bits, known, size, positional)
         if size > self._limit or not any(marks):
             self.send_digest((peer,))
         else:

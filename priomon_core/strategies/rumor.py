@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from priomon_core.config import GossipSettings
 from priomon_core.messages import Delta, Digest, Row
 from priomon_core.metrics import Priority
-from priomon_core.pushes import Buckets, Feedback, Push, Selection, Summary
+from priomon_core.pushes import Buckets, Feedback, Push, Selection, Summary, feedback, summary
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Peer, Strategy
 from priomon_core.strategies.flow import Flow
@@ -61,9 +61,12 @@ class Rumor(Strategy):
 
     def round(self, peers: Sequence[Peer], now: int) -> None:
         """Compare with each peer if that is due, and push what is hot."""
-        if self._repair.due(False):
-            for peer in peers:
+        compare = self._repair.due(False)
+        for peer in peers:  # a round begins with a word to each peer, that it may answer
+            if compare:
                 self._repair.compare(peer)
+            else:
+                self.outbox.append((peer, summary(self.replica.key, None)))
         self._spread(Priority.LOW, peers, now)
 
     def flush(self, now: int) -> None:
@@ -119,7 +122,7 @@ class Rumor(Strategy):
         in_vain = self._kernels.vain(self._state(), push.slots, push.versions, push.count, marks)
         gaps = replica.take(push, self._flow.source, 0, now)
         if in_vain:
-            self.outbox.append((peer, Feedback(replica.key, push.number, marks, push.count)))
+            self.outbox.append((peer, feedback(replica.key, push.number, marks, push.count)))
         if len(gaps):
             self._repair.request(gaps, peer, push.sender, now)
         if self._urgent and in_vain < push.count:

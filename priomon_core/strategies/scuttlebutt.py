@@ -23,9 +23,10 @@ from priomon_core.config import GossipSettings
 from priomon_core.identity import KEY_BYTES
 from priomon_core.kernels import AGE
 from priomon_core.messages import Delta, Digest
+from priomon_core.octets import varint_size
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Outbox, Peer, Strategy
-from priomon_core.wire import DELTA_HEADER, DIGEST_HEADER, varint_size
+from priomon_core.wire import DELTA_HEADER, DIGEST_HEADER
 
 INTERVAL = 2 * KEY_BYTES  # bytes that say which interval of keys a digest covers
 COUNT = 2  # bytes of a number of entries that fit a datagram

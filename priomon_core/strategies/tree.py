@@ -29,7 +29,7 @@ from priomon_core.config import GossipSettings
 from priomon_core.messages import Delta, Digest, Row
 from priomon_core.metrics import Priority
 from priomon_core.octets import varint_size
-from priomon_core.pushes import Buckets, Pulse, Push, Selection, Summary
+from priomon_core.pushes import Buckets, Pulse, Push, Selection, Summary, summary
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Peer, Strategy
 from priomon_core.strategies.flow import Flow, Outgoing
@@ -113,8 +113,8 @@ class Tree(Strategy):
         for peer in peers:
             if compare:
                 self._repair.compare(peer, self._offer(), asks=True)
-            elif peer not in self.links:
-                self.outbox.append((peer, Summary(self.replica.key, None, self._offer(), asks=True)))
+            else:
+                self.outbox.append((peer, summary(self.replica.key, None, self._offer(), asks=True)))
         for link in self.links.values():
             if link.got is None:  # its beginning or the answer to it was lost
                 self._begin(link, self._pulse, self._pulse)
@@ -165,16 +165,16 @@ class Tree(Strategy):
         """The pulse for who might become a neighbour."""
         return self._pulse if len(self.links) < self.settings.degree else replace(self._pulse, hops=FULL)
 
-    def _weigh(self, summary: Summary, peer: Peer, now: int) -> None:
+    def _weigh(self, message: Summary, peer: Peer, now: int) -> None:
         """Hear a pulse over a lazy link: graft it if it is worth it, and tell who knows less."""
-        theirs, own = summary.pulse, self._pulse
+        theirs, own = message.pulse, self._pulse
         if theirs is None:
             return
         if self._better(theirs, now) and peer not in self.links and theirs.hops < FULL:
-            self._follow(theirs, self._link(peer, summary.sender, now), now)
+            self._follow(theirs, self._link(peer, message.sender, now), now)
             self._begin(self.links[peer], own, theirs)
-        elif summary.asks and (own.root < theirs.root or (own.root == theirs.root and own.number > theirs.number)):
-            self.outbox.append((peer, Summary(self.replica.key, None, self._offer())))
+        elif message.asks and (own.root < theirs.root or (own.root == theirs.root and own.number > theirs.number)):
+            self.outbox.append((peer, summary(self.replica.key, None, self._offer())))
 
     def _better(self, theirs: Pulse, now: int) -> bool:
         """Whether to follow a pulse heard from another than the parent."""
@@ -199,9 +199,9 @@ class Tree(Strategy):
     def _hear(self, pulse: Pulse, link: Link, now: int) -> None:
         """Hear a pulse over a link of the tree."""
         if link is self._parent:
-            if pulse.root == self._pulse.root and pulse.number > self._pulse.number:
-                self._follow(pulse, link, now)
-            elif pulse.root < self._pulse.root and self._better(pulse, now):
+            if (pulse.root == self._pulse.root and pulse.number > self._pulse.number) or (
+                pulse.root < self._pulse.root and self._better(pulse, now)
+            ):
                 self._follow(pulse, link, now)
         elif self._better(pulse, now):
             self._follow(pulse, link, now)

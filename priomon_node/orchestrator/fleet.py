@@ -1,15 +1,20 @@
-"""Agents as processes on the loopback of this machine, for one run: started together, and ended whatever happens."""
+"""Agents as processes on the loopback of this machine, for one run: started together, and ended whatever happens.
+
+Should this program be killed, they end by themselves, as they take part in one experiment only. Their key and token are in files for as
+long as they start, and then in their memory alone.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -22,6 +27,7 @@ from priomon_node.keys import Key, write_key
 from priomon_node.orchestrator.live import Member
 from priomon_node.orchestrator.remote import Remote
 from priomon_node.settings import PREFIX, parse_address
+from priomon_node.view import endpoint
 
 START = 60.0  # seconds that agents have to come up; thirty on two busy cores take ten
 GRACE = 5.0  # seconds that agents have to end by themselves
@@ -33,13 +39,14 @@ class FleetError(PriomonError):
 
 
 class Process:
-    """One agent process. Its log is read as it comes, so that it never blocks on a full pipe."""
+    """One agent process. Its log is read as it comes, so that it never blocks on a full pipe. Raises `OSError` if it cannot start."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         self.popen = subprocess.Popen(
             [sys.executable, "-m", "priomon_node", "run", *arguments],
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=environment,
             start_new_session=True,  # Ctrl-C is for the program that started it, which ends it in order
@@ -47,18 +54,29 @@ class Process:
         self.log: list[str] = []
         self.gossip: Address | None = None
         self.http: Address | None = None
-        Thread(target=self._read, daemon=True).start()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.popen.stderr is not None
-        for line in self.popen.stderr:
-            self.log = [*self.log[1 - LAST_WORDS :], line.decode(errors="replace").rstrip()]
-            with suppress(ValueError):
-                entry: Any = json.loads(line)
-                if entry["message"] == "started":
-                    self.gossip = parse_address(entry["address"])
-                elif entry["message"] == "serving HTTP":
-                    self.http = parse_address(entry["address"])
+        with self.popen.stderr as lines:
+            for line in lines:
+                self.log = [*self.log[1 - LAST_WORDS :], line.decode(errors="replace").rstrip()]
+                with suppress(ValueError, TypeError, KeyError):  # a traceback is not JSON, and other lines name no address
+                    entry: Any = json.loads(line)
+                    if entry["message"] == "started":
+                        self.gossip = parse_address(entry["address"])
+                    elif entry["message"] == "serving HTTP":
+                        self.http = parse_address(entry["address"])
+
+    def end(self, patience: float) -> None:
+        """Wait `patience` seconds for its end, then make it end."""
+        try:
+            self.popen.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+        self._reader.join()
 
 
 class Fleet:
@@ -66,14 +84,15 @@ class Fleet:
 
     def __init__(self, size: int, sealed: bool) -> None:
         self._size = size
-        self._sealed = sealed
+        self._token = secrets.token_hex(16)
+        self._key = Key.generate() if sealed else None
         self.processes: list[Process] = []
         self.members: list[Member] = []
 
     def __enter__(self) -> Self:
-        self._folder = TemporaryDirectory(prefix="priomon-")
         try:
-            self._start(Path(self._folder.name))
+            with self._credentials() as arguments:
+                self._start(arguments)
         except BaseException:
             self.close()
             raise
@@ -82,41 +101,92 @@ class Fleet:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _start(self, folder: Path) -> None:
-        token, token_file = secrets.token_hex(16), folder / "token"
-        token_file.touch(0o600)
-        token_file.write_text(token)
-        arguments = ["--bind", "127.0.0.1:0", "--http", "127.0.0.1:0", "--http-token-file", str(token_file)]
-        arguments += ["--experiment", "once", "--log-format", "json"]
-        if self._sealed:
-            write_key(folder / "key", Key.generate())
-            arguments += ["--key-file", str(folder / "key")]
-        self.processes = [Process([*arguments, "--name", f"agent{number}"]) for number in range(self._size)]
+    @contextmanager
+    def _credentials(self) -> Iterator[list[str]]:
+        """The arguments that all agents share; the files that they name last as long as the context."""
+        with TemporaryDirectory(prefix="priomon-") as folder:
+            token = Path(folder) / "token"
+            token.touch(0o600)
+            token.write_text(self._token)
+            arguments = ["--http-token-file", str(token), "--experiment", "once", "--log-format", "json"]
+            if self._key is not None:
+                write_key(Path(folder) / "key", self._key)
+                arguments += ["--key-file", str(Path(folder) / "key")]
+            yield arguments
+
+    def _start(self, arguments: Sequence[str]) -> None:
+        anywhere = Address("127.0.0.1", 0)
+        for number in range(self._size):
+            self.processes.append(self._process(number, arguments, anywhere, anywhere))
         deadline = time.monotonic() + START
-        for number, process in enumerate(self.processes):
-            while process.http is None or process.gossip is None:
-                if process.popen.poll() is not None:
-                    raise FleetError(f"agent {number} ended with code {process.popen.returncode} before it was up: {_last(process.log)}")
-                if time.monotonic() > deadline:
-                    raise FleetError(f"agent {number} was not up after {START:g} s: {_last(process.log)}")
-                time.sleep(0.02)
-            self.members.append(Member(process.gossip, Remote(process.http, token)))
+        for number in range(self._size):
+            gossip, http = self._addresses(number, deadline)
+            self.members.append(Member(gossip, Remote(http, self._token), Seat(self, number)))
+
+    def restart(self, number: int) -> None:
+        """Put a new process in the place of one, at its addresses. Raises `FleetError` if it does not come up."""
+        before, member = self.processes[number], self.members[number]
+        before.popen.kill()
+        before.end(GRACE)
+        with self._credentials() as arguments:
+            self.processes[number] = self._process(number, arguments, member.gossip, member.remote.address)
+            self._addresses(number, time.monotonic() + START)
+
+    def _process(self, number: int, arguments: Sequence[str], gossip: Address, http: Address) -> Process:
+        try:
+            return Process([*arguments, "--bind", endpoint(gossip), "--http", endpoint(http), "--name", f"agent{number}"])
+        except OSError as error:
+            raise FleetError(f"agent {number} of {self._size} cannot be started ({error.strerror}); set nodes to fewer") from error
+
+    def _addresses(self, number: int, deadline: float) -> tuple[Address, Address]:
+        """Wait until an agent is up; where it gossips and serves HTTP."""
+        process = self.processes[number]
+        while process.http is None or process.gossip is None:
+            if process.popen.poll() is not None:
+                raise FleetError(f"agent {number} ended with code {process.popen.returncode} before it was up: {_last(process.log)}")
+            if time.monotonic() > deadline:
+                raise FleetError(f"agent {number} was not up after {START:g} s: {_last(process.log)}")
+            time.sleep(0.02)
+        return process.gossip, process.http
 
     def close(self) -> None:
         """End all processes: those that do not end by themselves are told to, and then made to."""
         for member in self.members:
             member.remote.close()
-        running = [process.popen for process in self.processes]
-        for popen in running:
-            popen.terminate()
+        for process in self.processes:
+            process.popen.terminate()
         deadline = time.monotonic() + GRACE
-        for popen in running:
-            try:
-                popen.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                popen.kill()
-                popen.wait()
-        self._folder.cleanup()
+        for process in self.processes:
+            process.end(max(0.0, deadline - time.monotonic()))
+
+
+class Seat:
+    """Hands (see live.py) on whichever process is agent `number` of a fleet."""
+
+    def __init__(self, fleet: Fleet, number: int) -> None:
+        self._fleet = fleet
+        self._number = number
+
+    @property
+    def _process(self) -> Process:
+        return self._fleet.processes[self._number]
+
+    def kill(self) -> None:
+        """See `Hands.kill`."""
+        self._process.popen.kill()
+        self._process.popen.wait()
+
+    def suspend(self) -> None:
+        """See `Hands.suspend`."""
+        self._process.popen.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """See `Hands.resume`."""
+        self._process.popen.send_signal(signal.SIGCONT)
+
+    def restart(self) -> None:
+        """See `Hands.restart`."""
+        self._fleet.restart(self._number)
 
 
 def _last(log: Sequence[str]) -> str:

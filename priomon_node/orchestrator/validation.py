@@ -21,20 +21,29 @@ Recruit = Callable[[Scenario], AbstractContextManager[Sequence[Member]]]
 
 
 def validate(
-    scenarios: Sequence[Scenario], recruit: Recruit, folder: Path, watch: Watch, stop: Event, command: Sequence[str]
+    scenarios: Sequence[Scenario],
+    recruit: Recruit,
+    folder: Path,
+    watch: Watch,
+    stop: Event,
+    command: Sequence[str],
+    begun: Callable[[LiveRun], None] = lambda run: None,
 ) -> list[tuple[Summary, Summary]]:
     """Run each scenario live and simulated; returns both summaries of each. `recruit` provides agents for the time of one run.
+
+    `begun` is given every live run before it starts, to look on.
 
     Rows go to one store in `folder`, where plots and a report of the last pair are drawn at the end. Raises `PriomonError`.
     """
     for scenario in scenarios:
         check(scenario)
+        draft(scenario)  # a trace that is missing is better told before agents are started
     save_scenario(scenarios[0], folder)
     pairs = []
     with Store(database(folder, scenarios[0])) as store:
         for scenario in scenarios:
             with recruit(scenario) as members, watch(scenario, "live") as progress:
-                number, live, series = execute_live(scenario, members, store, progress, stop)
+                number, live, series = execute_live(scenario, members, store, progress, stop, begun)
             with watch(scenario, "simulated") as progress:
                 twin_number, twin = execute(scenario, store, progress, series=series)
             pairs.append((live, twin))
@@ -48,7 +57,12 @@ def database(folder: Path, scenario: Scenario) -> Path:
 
 
 def execute_live(
-    scenario: Scenario, members: Sequence[Member], store: Store, progress: Progress, stop: Event
+    scenario: Scenario,
+    members: Sequence[Member],
+    store: Store,
+    progress: Progress,
+    stop: Event,
+    begun: Callable[[LiveRun], None] = lambda run: None,
 ) -> tuple[int, Summary, Series | None]:
     """Run a scenario by real agents to its end.
 
@@ -60,6 +74,7 @@ def execute_live(
     plan = draft(scenario)
     with store.begin(describe(scenario, "live", plan.notes)) as writer:
         run = LiveRun(scenario, plan, members, writer, progress)
+        begun(run)
         try:
             run.run(stop)
             interrupted = stop.is_set()

@@ -9,7 +9,8 @@ from priomon_core.errors import VersionOverflowError
 from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN, CPU, Metric
-from priomon_core.wire import LARGEST_VERSION, Introduction, introduction_excess, level_size
+from priomon_core.octets import LARGEST_VERSION
+from priomon_core.wire import Introduction, introduction_excess, level_size
 
 HOME = Address("10.0.0.1", 7946)
 ME = Identity("me", 5, HOME)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from priomon_core import kernels
 from priomon_core.messages import Row
+from priomon_core.octets import LARGEST_VERSION, varint_size
 from priomon_core.replica import PLAIN, RowKind
-from priomon_core.wire import LARGEST_VERSION, varint_size
 from priomon_sim.compiled import COMPILED
 from priomon_sim.compiled import LARGEST_VERSION as LARGEST_COMPILED
 

@@ -1,5 +1,6 @@
 """The codec: every frame survives the wire, one frame has one encoding, and whatever else arrives raises WireError."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 from priomon_core.errors import WireError
 from priomon_core.identity import LARGEST_GENERATION, Address, Identity
 from priomon_core.metrics import BUILT_IN, LARGEST_LEVEL, Metric
+from priomon_core.octets import LARGEST_VERSION, varint_size
+from priomon_core.rumours import LARGEST_INCARNATION, Rumour, State, rumours_size
 from priomon_core.wire import (
     KEY_END,
-    LARGEST_VERSION,
+    Ask,
+    Call,
     Codec,
     DeltaFrame,
     DigestFrame,
@@ -24,7 +28,6 @@ from priomon_core.wire import (
     cluster_tag,
     introduction_excess,
     level_size,
-    varint_size,
 )
 
 METRICS = tuple(Metric(f"m{i}", "u", 1.0, signed=i % 3 == 1) for i in range(20))
@@ -37,15 +40,22 @@ HOSTS = (
 )
 NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"]), min_size=1, max_size=15)
 IDENTITIES = st.builds(Identity, NAMES, st.integers(1, LARGEST_GENERATION), st.builds(Address, HOSTS, st.integers(1, 65535)))
+INCARNATIONS = st.integers(0, 200) | st.integers(0, LARGEST_INCARNATION - 1)
+RUMOURS = st.lists(
+    st.builds(Rumour, KEYS, st.sampled_from((State.SUSPECT, State.DEAD)), INCARNATIONS, KEYS)
+    | st.builds(Rumour, KEYS, st.sampled_from((State.ALIVE, State.LEFT)), INCARNATIONS | st.just(LARGEST_INCARNATION), st.just(0)),
+    max_size=200,
+).map(tuple)
 
 
 @st.composite
 def digests(draw: st.DrawFn) -> DigestFrame:
     low, last = sorted((draw(KEYS), draw(KEYS))) if draw(st.booleans()) else (0, KEY_END - 1)
+    more = draw(st.booleans()), draw(RUMOURS)
     if draw(st.booleans()):
-        return DigestFrame(draw(KEYS), low, last, draw(KEYS), None, tuple(draw(st.lists(VERSIONS, max_size=200))))
+        return DigestFrame(draw(KEYS), low, last, draw(KEYS), None, tuple(draw(st.lists(VERSIONS, max_size=200))), *more)
     keys = sorted(draw(st.sets(st.integers(low, last), max_size=30)))
-    return DigestFrame(draw(KEYS), low, last, None, tuple(keys), tuple(draw(VERSIONS) for _ in keys))
+    return DigestFrame(draw(KEYS), low, last, None, tuple(keys), tuple(draw(VERSIONS) for _ in keys), *more)
 
 
 @st.composite
@@ -70,14 +80,22 @@ def deltas(draw: st.DrawFn, metrics: int) -> DeltaFrame:
         tuple(Introduction(identity, *values()) for identity in identities),
         tuple(News(key, *values()) for key in told),
         tuple((key, draw(VERSIONS | st.just(0))) for key in asked),
+        draw(RUMOURS),
     )
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> Call:
+    kind = draw(st.sampled_from(Ask))
+    subjects = (draw(KEYS), draw(KEYS)) if kind >= Ask.PING_REQUEST else (0, 0)
+    return Call(draw(KEYS), kind, *subjects, draw(RUMOURS))
 
 
 @st.composite
 def frames(draw: st.DrawFn) -> tuple[Codec, Frame]:
     """A frame of any kind, and the codec of a cluster with 1 to 20 metrics that can carry it."""
     metrics = draw(st.integers(1, len(METRICS)))
-    return Codec("test", METRICS[:metrics]), draw(digests() | deltas(metrics))
+    return Codec("test", METRICS[:metrics]), draw(digests() | deltas(metrics) | calls())
 
 
 def read(codec: Codec, data: bytes) -> Frame | None:
@@ -119,10 +137,10 @@ def test_mutated_bytes_are_refused_or_canonical(case: tuple[Codec, Frame], edits
     assert found is None or codec.encode(found) == data
 
 
-@given(st.integers(1, 20), st.sampled_from((1, 2)), st.binary(max_size=80))
+@given(st.integers(1, 20), st.sampled_from((*range(1, 7), *range(9, 15))), st.binary(max_size=80))
 def test_random_bytes_are_refused_or_canonical(metrics: int, kind: int, body: bytes) -> None:
     codec = Codec("test", METRICS[:metrics])
-    data = bytes([1 << 4 | kind]) + cluster_tag("test", METRICS[:metrics]).to_bytes(2, "big") + body
+    data = bytes([2 << 4 | kind]) + cluster_tag("test", METRICS[:metrics]).to_bytes(2, "big") + body
     found = read(codec, data)
     assert found is None or codec.encode(found) == data
 
@@ -133,8 +151,9 @@ def test_noise_is_refused(data: bytes) -> None:
     assert found is None or Codec("test", METRICS).encode(found) == data
 
 
-HEAD = bytes([0x12]) + cluster_tag("c", BUILT_IN).to_bytes(2, "big") + bytes(4)
-DIGEST = bytes([0x11]) + HEAD[1:]
+HEAD = bytes([0x22]) + cluster_tag("c", BUILT_IN).to_bytes(2, "big") + bytes(4)
+DIGEST = bytes([0x21]) + HEAD[1:]
+PING = bytes([0x2B]) + HEAD[1:]
 ONE = (7).to_bytes(4, "big") + b"\x01"  # key 7, version 1
 
 
@@ -142,10 +161,11 @@ ONE = (7).to_bytes(4, "big") + b"\x01"  # key 7, version 1
     ("data", "said"),
     [
         (b"", "format: expected 1 B at byte 0, found the end"),
-        (b"\x21" + DIGEST[1:], "expected wire format 1, found 2; do all nodes run the same release?"),
-        (b"\x13" + DIGEST[1:], "unknown kind of message 3"),
-        (b"\x11\0\0" + DIGEST[3:], "expected cluster tag ...., found 0000: another cluster, or other metric declarations"),
-        (DIGEST + b"\x04\0", "unknown digest flags 0x04"),
+        (b"\x11" + DIGEST[1:], "expected wire format 2, found 1; do all nodes run the same release?"),
+        (b"\x27" + DIGEST[1:], "unknown kind of message 7"),
+        (b"\x28" + DIGEST[1:], "unknown kind of message 0"),
+        (b"\x21\0\0" + DIGEST[3:], "expected cluster tag ...., found 0000: another cluster, or other metric declarations"),
+        (DIGEST + b"\x08\0", "unknown digest flags 0x08"),
         (DIGEST + b"\x01" + bytes([0, 0, 0, 2, 0, 0, 0, 1]) + b"\0", "impossible interval of keys 00000002 to 00000001"),
         (DIGEST + b"\x01" + bytes(4) + b"\xff" * 4 + b"\0", "impossible interval of keys 00000000 to ffffffff"),
         (DIGEST + b"\0\x02" + ONE + ONE, "key 00000007 out of order"),
@@ -161,12 +181,34 @@ ONE = (7).to_bytes(4, "big") + b"\x01"  # key 7, version 1
         (HEAD + bytes(4) + b"\x01\0\0" + b"\x01a\x01\x00\x071.2.3.4" + b"\0\x01\x01\0\0", "address '1.2.3.4' written as text"),
         (HEAD + bytes(4) + b"\x01\0\0" + b"\x01\xff\x01\x04" + bytes(9), "identity at byte .*: 'utf-8' codec"),
         (HEAD + bytes(4) + b"\x01\0\0" + b"\x01a\0\x04" + bytes(9), "identity at byte .*: node 'a': expected a generation from 1"),
+        (PING + b"\0", "rumours announced, and none found"),
+        (PING + b"\x02\0" + ONE, "rumours: 2 cannot fit in the 6 B that are left"),
+        (PING + b"\x01\x04" + ONE, "unknown state 4 in a rumour"),
+        (PING + b"\x01\0" + ONE[:4] + b"\x80\x80\x80\x80\x01", "expected an incarnation up to 268435455, found 268435456"),
+        (PING + b"\x01\x02" + ONE[:4] + b"\xff\xff\xff\x7f" + bytes(4), "expected an incarnation up to 268435454, found 268435455"),
+        (PING + b"\x01\x02" + ONE, "accuser: expected 4 B"),
         (HEAD + bytes(4) + b"\x01\0\0" + b"\x01a\x01\x00\0" + bytes(9), "host '': expected 1 to 255 bytes, found 0"),
     ],
 )
 def test_each_refusal_says_why(data: bytes, said: str) -> None:
     with pytest.raises(WireError, match=said):
         Codec("c", BUILT_IN).decode(data)
+
+
+@given(calls())
+def test_a_call_knows_its_size(call: Call) -> None:
+    assert call.size == len(Codec("test", METRICS).encode(call))
+
+
+@given(deltas(3), RUMOURS)
+def test_rumours_lengthen_a_message_by_their_size(delta: DeltaFrame, rumours: tuple[Rumour, ...]) -> None:
+    codec = Codec("test", METRICS[:3])
+    assert len(codec.encode(replace(delta, rumours=rumours))) - len(codec.encode(replace(delta, rumours=()))) == rumours_size(rumours)
+
+
+def test_a_ping_takes_seven_bytes() -> None:
+    codec = Codec("test", METRICS)
+    assert [len(codec.encode(Call(1, kind))) for kind in Ask] == [7, 7, 15, 15]
 
 
 @given(st.integers(0, 2**63 - 1))

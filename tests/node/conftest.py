@@ -1,8 +1,11 @@
-"""An agent as its readers see it, without sockets: a replica that tests fill, and a clock that they set."""
+"""An agent as its readers see it, without sockets: a replica that tests fill, and a clock that they set; and a loop without waiting."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import selectors
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -44,3 +47,35 @@ class StillAgent:
 def still_agent() -> Callable[..., StillAgent]:
     """Makes an agent that knows nobody, of the metrics given or the built-in ones."""
     return StillAgent
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose time stands still while there is something to do, and else jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        selector = selectors.DefaultSelector()
+        select = selector.select
+
+        def jump(timeout: float | None = None) -> Any:
+            assert timeout is not None, "everybody waits, and nothing will ever happen"
+            self.now += timeout
+            return select(0)
+
+        selector.select = jump  # type: ignore[method-assign]
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.now
+
+    def nanoseconds(self) -> int:
+        """The time as an agent's clock."""
+        return round(self.now * 1e9)
+
+
+@pytest.fixture
+def virtual_loop() -> Iterator[VirtualLoop]:
+    """A loop in which a minute passes at once."""
+    loop = VirtualLoop()
+    yield loop
+    loop.close()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import cycle
 from random import Random
 from typing import Any
 
@@ -14,10 +16,12 @@ import pytest
 from priomon_core.config import SECOND, GossipSettings
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN
+from priomon_core.wire import FORMAT
 from priomon_node.agent import Agent
 from priomon_node.keys import Key, Keyring
 from priomon_node.peers import Peers
 from priomon_node.seal import Seal
+from priomon_node.view import nodes
 
 PERIOD = SECOND // 50
 PATIENCE = 20.0  # seconds until a test that waits for something gives up; it goes on as soon as that has happened
@@ -163,7 +167,7 @@ def test_what_is_no_datagram_of_ours_is_counted_and_survived() -> None:
     async def story(cluster: Cluster) -> None:
         agent, other = await cluster.start("a"), await cluster.start("b")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-            for garbage in (b"", b"\x11", b"\x11" + b"x" * 2000, b"\x21" * 50, b"\xe1" * 50):
+            for garbage in (b"", b"\x21", b"\x21" + b"x" * 2000, b"\x11" * 50, b"\xe1" * 50):
                 stranger.sendto(garbage, agent.identity.address)
             await cluster.until(lambda: sum(count for name, count in agent.counters.items() if name.startswith("dropped")) == 5)
             causes = {"malformed": 2, "other cluster": 1, "other release": 1, "sealed": 1}
@@ -177,6 +181,74 @@ def test_what_is_no_datagram_of_ours_is_counted_and_survived() -> None:
         return int(port)
 
     run(story)
+
+
+def test_what_does_not_open_is_counted_by_cause_and_survived() -> None:
+    def seal(cluster: str = "test") -> Seal:
+        return Seal(ring(1), cluster, b"stranger")
+
+    async def story(cluster: Cluster) -> None:
+        agent, _ = await cluster.start("a"), await cluster.start("b")
+        whole = seal().close(b"\x11" + bytes(9))  # of another release
+        wrong_key = Seal(ring(9), "test", b"stranger").close(b"")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for data in (whole, whole, whole[:-1], whole[:12], whole + bytes(60_000), seal("other").close(b""), wrong_key, bytes(40)):
+                stranger.sendto(data, agent.identity.address)
+            await cluster.until(lambda: sum(count for name, count in agent.counters.items() if name.startswith("dropped")) == 8)
+        causes = {"other_release": 1, "replayed": 1, "forged": 3, "short": 1, "unknown_key": 1, "plain": 1}
+        assert {f"dropped_{cause}": count for cause, count in causes.items()}.items() <= agent.counters.items()
+        (why,) = [fields["reason"] for kind, fields in cluster.reports if fields.get("cause") == "other release"]
+        assert why == f"expected wire format {FORMAT}, found 1; do all nodes run the same release?"
+        await cluster.until(lambda: all(knows_all(each, "ab") for each in cluster.agents))
+
+    run(story, sealed(ring(1)))
+
+
+def test_a_wall_clock_that_jumps_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(cluster: Cluster) -> None:
+        for name in "abc":
+            await cluster.start(name)
+        await cluster.until(lambda: all(knows_all(agent, "abc") for agent in cluster.agents))
+        ages = [node["age_seconds"] for agent in cluster.agents for node in nodes(agent)]
+        assert len(ages) == 9
+        assert max(ages) < PATIENCE
+
+    jumps = cycle([0.0, 1e9, 4e9])
+    monkeypatch.setattr(time, "time", lambda: next(jumps))
+    monkeypatch.setattr(time, "time_ns", lambda: int(next(jumps) * 1e9))
+    run(story)
+
+
+class Hole(asyncio.DatagramTransport):
+    """Takes what is sent."""
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        pass
+
+
+def test_after_30_s_of_standstill_there_is_one_sample_and_one_round_and_life_goes_on(virtual_loop: Any) -> None:
+    home, peer = Address("127.0.0.1", 7946), Address("127.0.0.1", 7947)
+    values = (12.0, 40.0, 2e5, 70.0)
+    settings, book, clock = GossipSettings(period=SECOND), Peers([home], [peer]), virtual_loop.nanoseconds
+    identity = Identity("a", 1, home)
+    agent = Agent(identity, BUILT_IN, settings, "test", book, lambda _: values, SECOND, None, lambda *_, **__: None, Random(1), clock)
+    agent.node.peers = [peer]
+
+    async def story() -> None:
+        agent.connection_made(Hole())
+        await asyncio.sleep(10.5)
+        before = dict(agent.counters)
+        virtual_loop.now += 30
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert agent.counters["samples"] == before["samples"] + 1
+        assert agent.counters["datagrams_sent"] == before["datagrams_sent"] + 1
+        await asyncio.sleep(10.5)
+        assert agent.counters["samples"] == before["samples"] + 11
+        assert agent.counters["datagrams_sent"] == before["datagrams_sent"] + 11
+        agent.connection_lost(None)
+
+    virtual_loop.run_until_complete(story())
 
 
 def test_two_nodes_of_one_name_are_told_apart() -> None:

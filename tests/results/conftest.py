@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from priomon_results.schema import RunHeader, RunRows
 from priomon_results.store import Store
+from priomon_results.sweep_store import Planned, PointStatus, SweepHeader, begin_sweep, planned_points, record
 
 METRICS = ("cpu", "memory", "network", "storage")
 MakeRun = Callable[..., RunRows]
@@ -153,5 +156,44 @@ def make_run(tmp_path: Path) -> MakeRun:
                 writer.finish("complete", wall_seconds=1.5, virtual_seconds=float(seconds), trace_hash="5eed", summary=end)
             stored = {table: store.rows(writer.run, table) for table in rows}
             return RunRows(store.run(writer.run), stored.__getitem__)
+
+    return make
+
+
+MakeSweep = Callable[..., Path]
+
+
+@pytest.fixture
+def make_sweep(tmp_path: Path) -> MakeSweep:
+    """A function that stores a sweep: `axes` maps settings to values, `traffic(seed, **last parts of the settings)` gives bytes per node.
+
+    It returns the path of the store. `change` may alter the summary of a run, or return an error in its place.
+    """
+
+    def make(
+        axes: Mapping[str, Sequence[Any]],
+        traffic: Callable[..., float],
+        *,
+        seeds: int = 3,
+        name: str = "sweep",
+        change: Callable[..., str | None] = lambda summary, **values: None,
+        **fields: Any,
+    ) -> Path:
+        path = tmp_path / f"{name}.db"
+        start = {"scenario": name, "scenario_hash": "1", "code_version": "0.1.0", "machine": {"python": "3.11"}}
+        known = header()
+        about = SweepHeader(**start | {"units": dict.fromkeys(axes, ""), "parameters": known.parameters} | fields)
+        points = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+        plan = [Planned(number, seed, point, point) for seed in range(1, seeds + 1) for number, point in enumerate(points, 1)]
+        with Store(path) as store:
+            sweep = begin_sweep(store, about, plan)
+            results: list[tuple[int, PointStatus, float, bytes, str]] = []
+            for point in planned_points(store, sweep, ["pending"]):
+                values = {setting.rpartition(".")[2]: value for setting, value in point.axes.items()} | {"seed": point.seed}
+                end = summary(known, 30, traffic(**values))
+                error = change(end, **values)
+                results.append((point.id, "failed" if error else "complete", 0.5, json.dumps(end).encode(), error or ""))
+            record(store, results)
+        return path
 
     return make

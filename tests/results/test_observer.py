@@ -51,7 +51,7 @@ def look(versions: Sequence[Sequence[int]], live: Sequence[bool] | None = None, 
 def traffic(nodes: int) -> Traffic:
     sent = [1_000 + node for node in range(nodes)]
     datagrams, received = [10 + node for node in range(nodes)], [500 + node for node in range(nodes)]
-    return Traffic(sent, datagrams, received, 77, 5, {"cpu": (3, 4), "memory": (1, 6)})
+    return Traffic(sent, datagrams, received, 77, 40, 5, {"cpu": (3, 4), "memory": (1, 6)})
 
 
 def truth(nodes: int) -> NDArray[np.float64]:

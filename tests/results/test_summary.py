@@ -22,8 +22,7 @@ ENDING = Ending(
     strategy="scuttlebutt",
     period=SECOND // 2,
     now=10 * SECOND,
-    traffic=Traffic([600, 400], [6, 4], [400, 600], 20, 3, {"cpu": (5, 15)}),
-    published=6,
+    traffic=Traffic([600, 400], [6, 4], [400, 600], 20, 6, 3, {"cpu": (5, 15)}),
     lost={"loss": 2, "queue": 0},
 )
 
@@ -74,7 +73,7 @@ def test_what_the_observer_saw_is_in_seconds_and_rounds() -> None:
 
 
 def test_what_did_not_happen_is_null_also_in_json() -> None:
-    summary = summarise(observer(), replace(ENDING, now=0, published=0))
+    summary = summarise(observer(), replace(ENDING, now=0, traffic=replace(ENDING.traffic, published=0)))
     for name in ("convergence_seconds", "convergence_rounds", "bytes_per_node_per_second", "redundancy"):
         assert summary[name] is None
     assert summary["lag_seconds"] == {"p50": None, "p99": None, "max": None}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,12 @@ def scenario(small: Path) -> Callable[..., Scenario]:
         return load(small, [(path, value) for path, _, value in (setting.partition("=") for setting in settings)])
 
     return change
+
+
+@pytest.fixture
+def dask() -> Iterator[None]:
+    """For tests that start Dask: it leaves sockets to the garbage collector, which must not be told of another test."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()

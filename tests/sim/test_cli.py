@@ -138,6 +138,15 @@ def test_validate_tells_what_would_run(small: Path) -> None:
     assert not list(small.parent.glob("*.db"))
 
 
+def test_a_scenario_without_a_workload_is_valid_but_cannot_be_simulated(small: Path) -> None:
+    told = run("validate", small, "--set", "workload=none")
+    assert told.exit_code == 0
+    assert "note: there is no workload, so only real agents can run it" in told.stdout
+    refused = run(small, "--set", "workload=none", "-o", small.parent / "results")
+    assert refused.exit_code == 2
+    assert "give workload: to simulate it" in refused.stderr
+
+
 def test_schema_is_that_of_scenarios() -> None:
     assert json.loads(run("schema").stdout) == schema()
 
@@ -378,7 +387,7 @@ from priomon_sim.cli import main
 
 @contextmanager
 def show_progress(scenario, quiet):
-    yield lambda world: print("probe", flush=True)
+    yield lambda now: print("probe", flush=True)
 
 progress.show_progress = show_progress
 main(sys.argv[1:])

@@ -20,7 +20,8 @@ from priomon_core.strategies.base import Outbox, Peer
 from priomon_core.strategies.demon import Demon
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim.clock import Clock
-from priomon_sim.driver import Driver, StrategyFactory, identities
+from priomon_sim.driver import Driver, StrategyFactory
+from priomon_sim.lives import identities
 
 MILLISECOND = 1_000_000
 SERIES = np.array([[10.0, 20.0], [30.0, 20.0], [50.0, 80.0]])

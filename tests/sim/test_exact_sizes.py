@@ -10,6 +10,8 @@ import pytest
 
 from priomon_core.config import SECOND, GossipSettings
 from priomon_core.frames import to_frame
+from priomon_core.latency import Constant
+from priomon_core.links import Bernoulli, LinkModel, Links
 from priomon_core.messages import Delta
 from priomon_core.metrics import BUILT_IN, Metric
 from priomon_core.replica import Replica
@@ -17,9 +19,8 @@ from priomon_core.strategies.base import Peer
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_core.wire import Codec
 from priomon_sim.clock import Clock
+from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver
-from priomon_sim.latency import Constant
-from priomon_sim.network import Bernoulli, LinkModel, Links
 
 METRICS = (*BUILT_IN, Metric("temperature", "K", 0.5, signed=True))
 CODEC = Codec("test", METRICS)
@@ -72,7 +73,7 @@ def counts(run: Driver) -> Counter[str]:
 @pytest.mark.parametrize("filter_name", ["none", "bounded"])
 @pytest.mark.parametrize("warm", [False, True])
 def test_sixty_nodes(filter_name: str, warm: bool) -> None:
-    run = driver(60, GossipSettings(), filter_name, Links(60, 1, LINK))
+    run = driver(60, GossipSettings(), filter_name, Links(60, 1, LINK, draws=COMPILED_DRAWS))
     if warm:
         run.introduce_all()
     run.clock.run_to(20 * SECOND)
@@ -83,7 +84,7 @@ def test_sixty_nodes(filter_name: str, warm: bool) -> None:
 
 def test_publications_that_are_all_alike() -> None:
     """The ledger then spares the look at every value: see `Values.uniform`."""
-    run = driver(60, GossipSettings(datagram_limit=600), "none", Links(60, 1, LINK))
+    run = driver(60, GossipSettings(datagram_limit=600), "none", Links(60, 1, LINK, draws=COMPILED_DRAWS))
     run.series = [np.array([[10, 10, 1e5, 10, -1], [11, 9, 2e5, 12, 1]])] * 60
     run.clock.run_to(10 * SECOND)
     assert run.ledger.uniform is not None
@@ -93,7 +94,7 @@ def test_publications_that_are_all_alike() -> None:
 
 @pytest.mark.parametrize("filter_name", ["none", "bounded"])
 def test_sixty_nodes_through_small_datagrams(filter_name: str) -> None:
-    run = driver(60, GossipSettings(datagram_limit=256, burst=3), filter_name, Links(60, 1, LINK))
+    run = driver(60, GossipSettings(datagram_limit=256, burst=3), filter_name, Links(60, 1, LINK, draws=COMPILED_DRAWS))
     run.clock.run_to(20 * SECOND)
     found = counts(run)
     assert min(found["part explicit"], found["part delta"], found["whole delta"], found["whole positional"]) > 10
@@ -132,7 +133,7 @@ def five_thousand() -> dict[str, Driver]:
     """Clusters in which every node has sampled eight times; nobody has said anything yet."""
     runs = {}
     for name in ("none", "bounded"):
-        run = driver(5000, GossipSettings(settling=1), name, Links(5000, 1, LINK))
+        run = driver(5000, GossipSettings(settling=1), name, Links(5000, 1, LINK, draws=COMPILED_DRAWS))
         for index, node in enumerate(run.nodes):
             for taken, values in enumerate(run.series[index].tolist()):
                 node.sample(values, taken * SECOND)

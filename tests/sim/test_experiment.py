@@ -18,7 +18,6 @@ from priomon_sim import experiment
 from priomon_sim.experiment import InterruptedRunError, check_baseline, execute, run_all, save_scenario, stored
 from priomon_sim.provenance import code_version
 from priomon_sim.scenario import Scenario, load
-from priomon_sim.world import World
 
 MakeScenario = Callable[..., Scenario]
 
@@ -29,21 +28,21 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def ignore(world: World) -> None:
+def ignore(now: int) -> None:
     """No progress."""
 
 
-def after(seconds: float, error: BaseException) -> Callable[[World], None]:
+def after(seconds: float, error: BaseException) -> Callable[[int], None]:
     """A progress function that fails at the first probe from then on."""
 
-    def fail(world: World) -> None:
-        if world.driver.now >= seconds * 1e9:
+    def fail(now: int) -> None:
+        if now >= seconds * 1e9:
             raise error
 
     return fail
 
 
-def unwatched(scenario: Scenario) -> AbstractContextManager[Callable[[World], None]]:
+def unwatched(scenario: Scenario) -> AbstractContextManager[Callable[[int], None]]:
     return nullcontext(ignore)
 
 
@@ -113,7 +112,7 @@ def test_a_scenario_that_cannot_be_built_stores_nothing(scenario: MakeScenario, 
 
 def test_the_collector_of_cycles_is_back_at_work_after_any_run(scenario: MakeScenario, store: Store) -> None:
     states: list[bool] = []
-    execute(scenario(), store, lambda world: states.append(gc.isenabled()))
+    execute(scenario(), store, lambda now: states.append(gc.isenabled()))
     assert not any(states)
     assert gc.isenabled()
     with pytest.raises(ZeroDivisionError):

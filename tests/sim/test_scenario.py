@@ -102,6 +102,13 @@ network:
     assert isinstance(back.latency, Constant)
 
 
+def test_a_workload_may_be_left_to_real_machines(tmp_path: Path) -> None:
+    it = scenario(tmp_path, "nodes: 50\nduration: 20 s\n")
+    assert it.workload is None
+    assert it.dump()["workload"] == "none"
+    assert it == scenario(tmp_path, MINIMAL, [("workload", "none")])
+
+
 def test_the_datagram_limit_can_be_lifted(tmp_path: Path) -> None:
     lifted = scenario(tmp_path, MINIMAL, [("gossip.datagram_limit", "none")])
     assert lifted.gossip.datagram_limit is None
@@ -193,6 +200,7 @@ start: {warm: 1}
         ("duration: 999 ms", "2:11: duration: found 999 ms, expected at least 1 s, the gossip.period"),
         ("measure: {every: 1 min}", "2:11: duration: found 20 s, expected at least 60 s, the measure.every"),
         ("gossip: {fanout: 50}", "4:18: gossip.fanout: found 50, expected at most 49, the neighbours that a node can have here"),
+        ("gossip: {sealed: true, datagram_limit: 280 B}", "datagram_limit: expected at least 256 B, found 247 without the seal's 33 B"),
         ("gossip: {datagram_limit: 100 B}", "4:26: gossip.datagram_limit: datagram_limit: expected at least 256 B, found 100"),
         (
             "gossip: {datagram_limit: 64 KiB}",

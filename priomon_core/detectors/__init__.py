@@ -1,0 +1,1 @@
+"""Ways to find out who is alive, one per file."""

@@ -1,0 +1,306 @@
+"""What one node believes of every other: alive, suspect, dead, left or forgotten.
+
+A *belief* is a state at an incarnation. The incarnation counts the refutations of the accused within its generation, and nobody else
+raises it. Beliefs merge like versions: of two rumours the one with the higher (incarnation, state) wins, so any order of the same
+rumours gives the same belief (SWIM's table of precedence, section 4.2, with one change: a dead node that refutes lives again, because
+whoever was cut off is not gone). Nobody keeps anything of a node that was always alive.
+
+    alive --accused--> suspect --time-out--> dead --tombstone--> forgotten --as long again--> unknown
+      ^                   |                    |                     |
+      +----- refutes -----+----- refutes ------+                     +--> alive as soon as it speaks itself
+
+A node that leaves says so, and is not suspected first. A younger generation of a node replaces the older one at once, whatever was believed
+of that. An accuser that is itself not held alive is not believed: a node that lost its own network accuses everybody.
+
+Nothing here grows without bound: beliefs go with their origins, tombstones and refusals have a time to live and a largest number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
+from math import log10
+
+from priomon_core.config import NEVER, DetectionSettings
+from priomon_core.events import Died, Event, Flapping, Forgotten, Left, Refuted, Restarted, Suspected
+from priomon_core.replica import Replica
+from priomon_core.rumours import ACCUSATIONS, LARGEST_INCARNATION, Rumour, Rumours, State
+from priomon_core.suspicion import Suspicion
+
+MOST_DEPARTED = 4096  # tombstones and refusals that are kept; the oldest go first
+LAST_CALLS = 3  # rounds before a verdict in which a node asks the accused itself
+DAMPING = 5  # a flapping node is suspected for up to this much longer
+CALM = 600 * 1_000_000_000  # ns without a relapse that make up for one return from the dead
+
+
+class Belief:
+    """What is believed of one node. `since` (ns) and `rule` say when and why; `suspicion` stays to tell who accused a dead node.
+
+    `returns` counts how often it came back from the dead, one less for each `CALM` without.
+    """
+
+    __slots__ = ("accuser", "incarnation", "returned_at", "returns", "rule", "since", "state", "suspicion")
+
+    def __init__(self) -> None:
+        self.state = State.ALIVE
+        self.incarnation = 0
+        self.accuser = 0
+        self.since = 0
+        self.rule = ""
+        self.suspicion: Suspicion | None = None
+        self.returns = 0
+        self.returned_at = 0
+
+    def rumour(self, key: int) -> Rumour:
+        """What there is to tell of it."""
+        return Rumour(key, self.state, self.incarnation, self.accuser)
+
+    def relapses(self, now: int) -> int:
+        """Returns from the dead that still count."""
+        return max(0, self.returns - (now - self.returned_at) // CALM)
+
+
+class Membership:
+    """The beliefs of the node that `replica` belongs to; `period` is the time of a round (ns).
+
+    `incarnation` is the node's own, and `gone` whether it has left. `rumours` is what it passes on, `events` what it noticed, for the
+    driver to drain. `departed` maps the keys of dead and left nodes to the end of their tombstones, `refused` those of forgotten nodes to
+    (until when news of them are refused, name). `deadline` is when the next suspicion becomes a verdict.
+    """
+
+    __slots__ = (
+        "_beliefs",
+        "_suspects",
+        "deadline",
+        "departed",
+        "events",
+        "gone",
+        "incarnation",
+        "period",
+        "refused",
+        "replica",
+        "rumours",
+        "settings",
+    )
+
+    def __init__(self, replica: Replica, settings: DetectionSettings, period: int) -> None:
+        self.replica = replica
+        self.settings = settings
+        self.period = period
+        self.incarnation = 0
+        self.rumours = Rumours(settings.retransmissions)
+        self.events: list[Event] = []
+        self.deadline = NEVER
+        self.gone = False
+        self.departed: dict[int, int] = {}
+        self._beliefs: dict[int, Belief] = {}
+        self._suspects: dict[int, Suspicion] = {}
+        self.refused: dict[int, tuple[int, str]] = {}
+
+    @property
+    def live(self) -> int:
+        """How many nodes are not held dead or gone, this one among them."""
+        return max(1, self.replica.roster[0] - len(self.departed))
+
+    @property
+    def calm(self) -> bool:
+        """Whether there is nothing to tell of anybody."""
+        return not (self._suspects or self.departed or self.rumours.count)
+
+    @property
+    def doubts(self) -> bool:
+        """Whether any node is held suspect, dead or gone."""
+        return bool(self._suspects or self.departed)
+
+    @property
+    def beliefs(self) -> Mapping[int, Belief]:
+        """All that is believed of others, by their keys."""
+        return self._beliefs
+
+    def state(self, key: int) -> State:
+        """For what a node is held; alive if nothing else is known."""
+        belief = self._beliefs.get(key)
+        return State.ALIVE if belief is None else belief.state
+
+    def belief(self, key: int) -> Belief | None:
+        """All that is believed of a node, None if it was always alive."""
+        return self._beliefs.get(key)
+
+    def refused_until(self, name: str) -> int | None:
+        """Until when (ns) news of a forgotten node are refused, None if none of this name was forgotten."""
+        return max((until for until, forgotten in self.refused.values() if forgotten == name), default=None)
+
+    def name(self, key: int) -> str:
+        """The name of a node, or its key where nothing else is known."""
+        if key == self.replica.key:
+            return self.replica.values.identity(self.replica.own).name
+        slot = self.replica.known(key)
+        return f"{key:08x}" if slot is None else self.replica.values.identity(slot).name
+
+    # What others say
+
+    def hear(self, rumour: Rumour, now: int) -> bool:
+        """Take a rumour; whether it accused this node itself, which has refuted it."""
+        key, state, incarnation, accuser = rumour
+        if key == self.replica.key:
+            return self._defend(rumour, now)
+        if self.replica.known(key) is None or (state in ACCUSATIONS and self.state(accuser) != State.ALIVE):
+            return False
+        belief = self._beliefs.get(key)
+        rank = (0, State.ALIVE) if belief is None else (belief.incarnation, belief.state)
+        if (incarnation, state) > rank:
+            self._adopt(rumour, now, f"told by {self.name(accuser)}" if state in ACCUSATIONS else "told by itself")
+        elif (incarnation, state) == rank:
+            if state == State.SUSPECT and self._suspects[key].confirm(accuser, now):
+                self.rumours.add(rumour)
+                self._schedule()
+        elif belief is not None:
+            self.rumours.add(belief.rumour(key))  # whoever says this has not heard
+        return False
+
+    def _defend(self, rumour: Rumour, now: int) -> bool:
+        if rumour.state == State.ALIVE:
+            return False
+        fresh = rumour.incarnation >= self.incarnation
+        if fresh:
+            self.incarnation = min(rumour.incarnation + 1, LARGEST_INCARNATION)
+            was_dead = rumour.state >= State.DEAD
+            self.events.append(Refuted(now, rumour.key, self.name(rumour.key), self.incarnation, was_dead))
+        self.rumours.add(Rumour(rumour.key, State.ALIVE, self.incarnation))
+        return fresh
+
+    def superseded(self, key: int, younger: int, now: int) -> None:
+        """A younger generation of a node is known: whatever was believed of the older one is no matter any more."""
+        self._drop(key)
+        self.events.append(Restarted(now, younger, self.name(younger), key))
+
+    def spoke(self, key: int) -> None:
+        """A node was heard itself, or long enough ago: if it was forgotten, it is welcome again."""
+        if key in self.refused:
+            del self.refused[key]
+            self.replica.admit(key)
+
+    # What this node finds out itself
+
+    def accuse(self, key: int, now: int, rule: str) -> bool:
+        """Suspect a node, or confirm the suspicion of another; whether this told anybody anything new."""
+        if self.replica.known(key) is None:
+            return False
+        me = self.replica.key
+        belief = self._beliefs.get(key)
+        rumour = Rumour(key, State.SUSPECT, min(0 if belief is None else belief.incarnation, LARGEST_INCARNATION - 1), me)
+        if belief is None or belief.state == State.ALIVE:
+            self._adopt(rumour, now, rule)
+            return True
+        if belief.state != State.SUSPECT or not self._suspects[key].confirm(me, now):
+            return False
+        self.rumours.add(rumour)
+        self._schedule()
+        return True
+
+    def condemn(self, key: int, now: int, rule: str) -> None:
+        """Hold a node dead without a suspicion before."""
+        if self.replica.known(key) is not None and self.state(key) < State.DEAD:
+            belief = self._beliefs.get(key)
+            incarnation = min(0 if belief is None else belief.incarnation, LARGEST_INCARNATION - 1)
+            self._adopt(Rumour(key, State.DEAD, incarnation, self.replica.key), now, rule)
+
+    def leave(self) -> Rumour:
+        """This node itself is about to go; what it tells the others."""
+        self.gone = True
+        self.incarnation = min(self.incarnation + 1, LARGEST_INCARNATION)
+        self.rumours.drop(self.replica.key)
+        return Rumour(self.replica.key, State.LEFT, self.incarnation)
+
+    def closing(self, now: int) -> list[int]:
+        """The suspects that are about to be held dead, and had better be asked once more."""
+        return [key for key, suspicion in self._suspects.items() if suspicion.deadline - now <= LAST_CALLS * self.period]
+
+    # What time does
+
+    def expire(self, now: int) -> None:
+        """Turn suspicions that were not refuted in time into verdicts, and forget those who departed long ago."""
+        if now >= self.deadline:
+            for key in [key for key, suspicion in self._suspects.items() if suspicion.deadline <= now]:
+                suspicion, belief = self._suspects[key], self._beliefs[key]
+                waited = (suspicion.deadline - suspicion.began) / 1e9
+                rule = f"suspected and not refuted for {waited:.1f} s, with {suspicion.confirmations} confirmations"
+                self._adopt(Rumour(key, State.DEAD, belief.incarnation, self.replica.key), now, rule)
+        if self.departed:
+            for key in _expired(self.departed.items(), now):
+                self._forget(key, now)
+        if self.refused:
+            for key in _expired(((key, until) for key, (until, _) in self.refused.items()), now):
+                self.spoke(key)
+
+    def postpone(self, by: int) -> None:
+        """Hold all verdicts for so many ns longer: this node could not hear what the accused had to say."""
+        for suspicion in self._suspects.values():
+            suspicion.postpone(by)
+        self._schedule()
+
+    def _adopt(self, rumour: Rumour, now: int, rule: str) -> None:
+        """Believe a rumour that is stronger than what was believed, and pass it on."""
+        key, state, incarnation, accuser = rumour
+        belief = self._beliefs.setdefault(key, Belief())
+        before = belief.state
+        belief.state, belief.incarnation, belief.accuser, belief.since, belief.rule = state, incarnation, accuser, now, rule
+        self.rumours.add(rumour)
+        if state == State.SUSPECT:
+            self._return(key, belief, before, now)
+            suspicion = self._suspicion(belief, accuser, now)
+            belief.suspicion = self._suspects[key] = suspicion
+            self.events.append(Suspected(now, key, self.name(key), self.name(accuser), rule))
+        elif state == State.ALIVE:
+            self._suspects.pop(key, None)
+            self._return(key, belief, before, now)
+            belief.suspicion = None
+            self.events.append(Refuted(now, key, self.name(key), incarnation, before >= State.DEAD))
+        else:
+            self._suspects.pop(key, None)
+            self.departed.pop(key, None)  # so that the order is that of the ends
+            self.departed[key] = now + self.settings.tombstone
+            name = self.name(key)
+            self.events.append(Left(now, key, name) if state == State.LEFT else Died(now, key, name, rule))
+            if len(self.departed) > MOST_DEPARTED:
+                self._forget(next(iter(self.departed)), now)
+        self._schedule()
+
+    def _return(self, key: int, belief: Belief, before: State, now: int) -> None:
+        """Count a return from the dead."""
+        if before < State.DEAD:
+            return
+        del self.departed[key]
+        belief.returns = belief.relapses(now) + 1
+        belief.returned_at = now
+        if belief.returns > 1:
+            self.events.append(Flapping(now, key, self.name(key), belief.returns))
+
+    def _suspicion(self, belief: Belief, accuser: int, now: int) -> Suspicion:
+        least = round(self.settings.suspicion * max(1.0, log10(self.live)) * self.period)
+        least *= 1 + min(belief.relapses(now), DAMPING)
+        return Suspicion(accuser, now, least, least * self.settings.longest_suspicion, self.live - 2)
+
+    def _forget(self, key: int, now: int) -> None:
+        name = self.name(key)
+        self.events.append(Forgotten(now, key, name))
+        self._drop(key)
+        self.replica.forget(key)
+        self.refused[key] = now + self.settings.tombstone, name
+        if len(self.refused) > MOST_DEPARTED:
+            self.spoke(next(iter(self.refused)))
+
+    def _drop(self, key: int) -> None:
+        self._beliefs.pop(key, None)
+        self.departed.pop(key, None)
+        self.rumours.drop(key)
+        if self._suspects.pop(key, None) is not None:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self.deadline = min((suspicion.deadline for suspicion in self._suspects.values()), default=NEVER)
+
+
+def _expired(ends: Iterable[tuple[int, int]], now: int) -> list[int]:
+    """The keys whose end has come, of (key, end) in the order of the ends."""
+    return [key for key, _ in takewhile(lambda one: one[1] <= now, ends)]

@@ -1,0 +1,75 @@
+"""What the fuzz has found, each as small as it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from priomon_core.config import SECOND
+from priomon_core.latency import Constant
+from priomon_core.links import LinkModel
+from priomon_core.messages import Delta
+from priomon_core.metrics import BUILT_IN
+from priomon_core.replica import Replica
+from priomon_sim.compiled import COMPILED
+from priomon_sim.ledger import Ledger
+from priomon_sim.lives import Lives, identities
+from priomon_sim.scenario import Scenario
+from priomon_sim.scenario_faults import Fault, Pause
+from priomon_sim.timeline import Freezes, Planned, Thaws, Timeline
+from priomon_sim.world import build
+
+
+def test_who_hears_of_its_former_life_before_it_speaks_drops_it() -> None:
+    lives = Lives.of([2, 1])
+    ledger = Ledger(lives.origins, BUILT_IN, lives.younger)
+    old, own = lives.slots[0]
+    replica = Replica(ledger, np.zeros(3, np.uint16), own, COMPILED)  # type: ignore[arg-type]
+    row = np.zeros(3, np.uint16)
+    row[old] = 5
+    replica.learn(Delta(int(ledger.keys[lives.slots[1][0]]), replica.key, 0, 3, row, np.zeros(3, np.uint16), 1, 0, 0, 50), 0)  # type: ignore[arg-type]
+    assert replica.versions[old] == 5
+    replica.publish([(0, 1)], SECOND)
+    assert (replica.versions[old], replica.versions[own]) == (0, 1)
+    assert replica.roster == (1, replica.key)
+    assert list(replica.superseded) == [(int(ledger.keys[old]), replica.key)]
+
+
+def test_a_ledger_takes_heartbeats_that_change_nothing() -> None:
+    ledger = Ledger(identities(2), BUILT_IN)
+    ledger.publish(0, 1, [(0, 7), (3, 9)], SECOND)
+    ledger.refresh()
+    ledger.publish(0, 2, [], 2 * SECOND)
+    ledger.refresh()
+    assert ledger.changes(0, 0, 2) == ((0, 7), (3, 9))
+    assert ledger.changes(0, 1, 2) == ()
+    assert ledger.age(0, 2, 5 * SECOND) == 3 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([(10, 20), (12, 8)], [(10, Freezes(0)), (30, Thaws(0))]),  # the shorter one ends first
+        ([(10, 10), (15, 5)], [(10, Freezes(0)), (20, Thaws(0))]),  # both end together
+        ([(10, 10), (20, 5)], [(10, Freezes(0)), (25, Thaws(0))]),  # one begins as the other ends
+        ([(10, 5), (20, 5)], [(10, Freezes(0)), (15, Thaws(0)), (20, Freezes(0)), (25, Thaws(0))]),
+        ([(0, 5), (0, 7)], [(0, Freezes(0)), (7, Thaws(0))]),
+    ],
+)
+def test_pauses_that_meet_are_one(spans: list[tuple[int, int]], expected: list[Planned]) -> None:
+    faults: list[Fault] = [Pause(kind="pause", at=f"{at} s", lasts=f"{lasts} s", nodes="node0") for at, lasts in spans]  # type: ignore[arg-type]
+    timeline = Timeline(faults, ["node0", "node1"], 1, 60 * SECOND, lambda conditions: LinkModel(Constant(1)))
+    assert [(when // SECOND, action) for when, action in timeline.actions] == expected
+
+
+def test_demon_takes_the_record_of_a_life_not_of_the_place_with_that_number(scenario: Callable[..., Scenario]) -> None:
+    """With several lives per node the slots of origins are not the numbers of nodes."""
+    fault = "faults=[{kind: crash, at: 2 s, nodes: 4, back_after: 1 s}]"
+    world = build(scenario("gossip.strategy=demon", "duration=8 s", fault))
+    driver = world.driver
+    driver.clock.run_to(8 * SECOND)
+    assert len(driver.lives.origins) == 12
+    assert (driver.versions <= np.array(driver.ledger.newest)).all()
+    assert (driver.versions[np.ix_(driver.slots, driver.slots)] > 0).all()
