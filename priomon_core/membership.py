@@ -179,26 +179,30 @@ class Membership:
 
     def accuse(self, key: int, now: int, rule: str) -> bool:
         """Suspect a node, or confirm the suspicion of another; whether this told anybody anything new."""
-        if self.replica.known(key) is None:
+        if (rumour := self._charge(key, State.SUSPECT)) is None:
             return False
-        me = self.replica.key
-        belief = self._beliefs.get(key)
-        rumour = Rumour(key, State.SUSPECT, min(0 if belief is None else belief.incarnation, LARGEST_INCARNATION - 1), me)
-        if belief is None or belief.state == State.ALIVE:
+        state = self.state(key)
+        if state == State.ALIVE:
             self._adopt(rumour, now, rule)
-            return True
-        if belief.state != State.SUSPECT or not self._suspects[key].confirm(me, now):
+        elif state != State.SUSPECT or not self._suspects[key].confirm(rumour.accuser, now):
             return False
-        self.rumours.add(rumour)
-        self._schedule()
+        else:
+            self.rumours.add(rumour)
+            self._schedule()
         return True
 
     def condemn(self, key: int, now: int, rule: str) -> None:
         """Hold a node dead without a suspicion before."""
-        if self.replica.known(key) is not None and self.state(key) < State.DEAD:
-            belief = self._beliefs.get(key)
-            incarnation = min(0 if belief is None else belief.incarnation, LARGEST_INCARNATION - 1)
-            self._adopt(Rumour(key, State.DEAD, incarnation, self.replica.key), now, rule)
+        if (rumour := self._charge(key, State.DEAD)) is not None and self.state(key) < State.DEAD:
+            self._adopt(rumour, now, rule)
+
+    def _charge(self, key: int, state: State) -> Rumour | None:
+        """What this node would say against another; None if it is unknown, or has no incarnation left to refute with."""
+        belief = self._beliefs.get(key)
+        incarnation = 0 if belief is None else belief.incarnation
+        if self.replica.known(key) is None or incarnation >= LARGEST_INCARNATION:
+            return None
+        return Rumour(key, state, incarnation, self.replica.key)
 
     def leave(self) -> Rumour:
         """This node itself is about to go; what it tells the others."""

@@ -57,6 +57,8 @@ class Swim:
         if self._open:
             if self._open.pop(key, None) is not None:
                 self._means.awareness.improve()
+                if not self._open:
+                    self.deadline = NEVER
             for probe in self._open.values():
                 probe.silent.discard(key)
 
