@@ -160,6 +160,9 @@ class Replica:
             self.survey()
         return version
 
+    def tidy(self) -> None:
+        """Give back room that old news of older generations took; a replica with fixed slots has none to give."""
+
     def learn(self, delta: Delta, now: int) -> None:
         """Take the news of a delta that are newer than what is known."""
         start = delta.start

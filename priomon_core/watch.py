@@ -5,9 +5,9 @@ and a partner with nothing to say answers with the smallest message there is. Ru
 acks, and no byte more.
 
 Some rules keep the innocent alive, make partitions heal and old news harmless. Whoever is spoken to is told what is held against it, so
-that it can refute. Nobody turns a suspicion into a verdict without having asked the accused: rumours reach nearly all, not all. Each
-dead node is tried now and then by somebody, about once per `reconnect` for all nodes together, with one small ping. And whoever introduces
-a departed node to a newcomer says in the same message that it has departed.
+that it can refute. Nobody turns a suspicion into a verdict without having asked the accused, and repeated it to those who may know better:
+rumours reach nearly all, not all. Each dead node is tried now and then by somebody, about once per `reconnect` for all nodes together,
+with one small ping. And whoever introduces a departed node to a newcomer says in the same message that it has departed.
 """
 
 from __future__ import annotations
@@ -121,11 +121,11 @@ class Watch:
             if key is not None:
                 detector.contacted(key, now)
         if self.membership.doubts:
-            for key in self.membership.closing(now):
+            for key in self.membership.last_calls(now):
                 self.ping(key)
             self._retry()
         if not self.membership.calm:
-            self._tell(before, None, 0)
+            self._tell(before)
 
     def receive(self, message: Any, source: Peer, now: int) -> None:
         """Handle a message that arrived from `source`; what is a strategy's goes to the strategy."""
@@ -140,6 +140,7 @@ class Watch:
         self._heard(sender, now)
         if membership.refused:
             membership.spoke(sender)
+        departed = self._strangers(message.rumours) if message.rumours else ()
         if type(message) is Call:
             self._answer(message, source, now)
         else:
@@ -148,10 +149,11 @@ class Watch:
                 outbox.append((source, self._ack))
         if self._replica.superseded or self._replica.arrived:
             self._note(now)
-        if message.rumours:
-            self._hear(message.rumours, now)
+        for rumour in departed:
+            membership.decline(rumour, now)
+        owed = self._hear(message.rumours, source, before, now) if message.rumours else ()
         if len(outbox) > before and not membership.calm:
-            self._tell(before, source, sender)
+            self._tell(before, source, sender, owed)
 
     def wake(self, now: int) -> None:
         """Do what is due. Called at the deadline or before, and once a round."""
@@ -159,7 +161,7 @@ class Watch:
         self.membership.expire(now)
         self.detector.wake(now)
         if len(self._outbox) > before:
-            self._tell(before, None, 0)
+            self._tell(before)
 
     def stalled(self, now: int, late: int) -> None:
         """This node woke `late` ns after its deadline: it was suspended or starved, and judges nobody by what it did not hear."""
@@ -228,10 +230,19 @@ class Watch:
         elif call.kind == Ask.INDIRECT_ACK and call.target == call.sender:
             self._call(call.requester, Call(me, Ask.INDIRECT_ACK, call.requester, call.target))
 
-    def _hear(self, rumours: Sequence[Rumour], now: int) -> None:
-        for rumour in rumours:
-            if self.membership.hear(rumour, now):
-                self.awareness.worsen()
+    def _strangers(self, rumours: Sequence[Rumour]) -> list[Rumour]:
+        """What rumours say of departed nodes that this node has never known."""
+        return [rumour for rumour in rumours if rumour.state >= State.DEAD and self._replica.known(rumour.key) is None]
+
+    def _hear(self, rumours: Sequence[Rumour], source: Peer, before: int, now: int) -> tuple[Rumour, ...]:
+        """Take rumours; returns what their teller should be told. Whoever accuses this node itself gets an answer in any case."""
+        membership, incarnation = self.membership, self.membership.incarnation
+        answers = tuple(dict.fromkeys(better for rumour in rumours if (better := membership.hear(rumour, now)) is not None))
+        if membership.incarnation > incarnation:
+            self.awareness.worsen()
+        if any(answer.key == self._replica.key for answer in answers) and all(peer != source for peer, _ in self._outbox[before:]):
+            self._outbox.append((source, self._ack))
+        return answers
 
     def _retry(self) -> None:
         """Ping some of the dead, so many that all nodes together try each as often as the settings say."""
@@ -250,14 +261,20 @@ class Watch:
         self._replica.arrived.clear()
         self._replica.superseded.clear()
 
-    def _tell(self, before: int, source: Peer | None, sender: int) -> None:
-        """Let rumours ride on the messages in the outbox after the first `before`; those to `source` go to the node `sender`."""
+    def _tell(self, before: int, source: Peer | None = None, sender: int | None = None, answers: tuple[Rumour, ...] = ()) -> None:
+        """Let rumours ride on the messages in the outbox after the first `before`: first `answers` on those that go to `source`.
+
+        `sender` is the key of who lives there.
+        """
         membership = self.membership
         outbox: list[tuple[Peer, Any]] = self._outbox
         for i in range(before, len(outbox)):
             peer, message = outbox[i]
             room = (1 << 16 if message.stream else self._limit) - message.size
-            first = message.rumours or self._owed(sender if peer == source else self._directory.key_at(peer), message)
+            back = peer == source
+            first = message.rumours or self._owed(sender if back else self._directory.key_at(peer), message)
+            if back and answers:
+                first = tuple(dict.fromkeys((*answers, *first)))
             size = rumours_size(first)
             while size > room:
                 first = first[:-1]

@@ -140,9 +140,9 @@ def test_accusing_again_confirms_nothing() -> None:
 
 def test_the_accused_refutes() -> None:
     one = membership()
-    assert one.hear(Rumour(ME, SUSPECT, 0, B), 5)
+    assert one.hear(Rumour(ME, SUSPECT, 0, B), 5) == Rumour(ME, ALIVE, 1)
     assert one.incarnation == 1
-    assert one.hear(Rumour(ME, DEAD, 7, B), 6)
+    assert one.hear(Rumour(ME, DEAD, 7, B), 6) == Rumour(ME, ALIVE, 8)
     assert one.rumours.take(100, 10) == [Rumour(ME, ALIVE, 8)]
     assert one.events == [Refuted(5, ME, "n0", 1, False), Refuted(6, ME, "n0", 8, True)]
 
@@ -152,7 +152,7 @@ def test_an_old_accusation_is_answered_without_a_new_incarnation() -> None:
     one.hear(Rumour(ME, SUSPECT, 4, B), 0)
     for _ in range(50):
         one.rumours.take(100, 10)
-    assert not one.hear(Rumour(ME, SUSPECT, 2, C), 1)
+    assert one.hear(Rumour(ME, SUSPECT, 2, C), 1) == Rumour(ME, ALIVE, 5)
     assert one.incarnation == 5
     assert one.rumours.take(100, 10) == [Rumour(ME, ALIVE, 5)]
 
@@ -175,8 +175,9 @@ def test_whoever_is_behind_is_told() -> None:
     one.hear(Rumour(A, ALIVE, 3), 0)
     for _ in range(50):
         one.rumours.take(100, 10)
-    one.hear(Rumour(A, DEAD, 2, B), 1)
+    assert one.hear(Rumour(A, DEAD, 2, B), 1) == Rumour(A, ALIVE, 3)
     assert one.rumours.take(100, 10) == [Rumour(A, ALIVE, 3)]
+    assert one.hear(Rumour(A, ALIVE, 3), 1) is None
 
 
 @pytest.mark.parametrize("state", [SUSPECT, DEAD])
@@ -207,7 +208,7 @@ def test_who_leaves_is_gone_and_says_nothing_more() -> None:
     other_me = Rumour(A, LEFT, 1)
     other.accuse(A, 0, "silent")
     other.hear(other_me, 1)
-    assert other.state(A) == LEFT and A in other.departed and not other.closing(0)
+    assert other.state(A) == LEFT and A in other.departed and not other.last_calls(0)
     assert kinds(other.events) == [Suspected, Left]
 
 
@@ -234,6 +235,28 @@ def test_a_forgotten_node_is_welcome_when_it_speaks_itself() -> None:
     assert one.replica.introduce(identity(1)) is None  # type: ignore[attr-defined]
     one.spoke(A)
     assert one.replica.introduce(identity(1)) is not None and not one.refused  # type: ignore[attr-defined]
+
+
+def test_a_forgotten_node_is_welcome_when_it_has_refuted() -> None:
+    one = membership()
+    one.hear(Rumour(A, DEAD, 3, B), 0)
+    one.expire(TOMBSTONE)
+    one.hear(Rumour(A, ALIVE, 3), TOMBSTONE)
+    assert one.refused_until("n1") == 2 * TOMBSTONE
+    one.hear(Rumour(A, ALIVE, 4), TOMBSTONE)
+    assert one.refused_until("n1") is None
+
+
+def test_who_was_introduced_as_departed_is_refused() -> None:
+    one = membership()
+    one.hear(Rumour(B, SUSPECT, 0, C), 0)
+    one.decline(Rumour(A, DEAD, 2, B), 0)  # B is not credible
+    one.expire(0)
+    assert one.replica.known(A) is not None
+    one.decline(Rumour(A, DEAD, 2, C), 0)
+    one.expire(0)
+    assert one.replica.known(A) is None and one.refused[A] == (TOMBSTONE, "n1", 2)
+    assert one.state(A) == ALIVE and A not in one.departed
 
 
 def test_a_younger_generation_ends_all_that_was_held_against_the_older() -> None:
@@ -274,11 +297,14 @@ def test_postponing_holds_verdicts() -> None:
     assert one.state(A) == DEAD
 
 
-def test_the_last_rounds_before_a_verdict_are_told() -> None:
+def test_before_a_verdict_the_accusation_is_told_again() -> None:
     one = membership()
     one.accuse(A, 0, "silent")
-    assert one.closing(14 * SECOND) == []
-    assert one.closing(15 * SECOND) == [A]
+    for _ in range(50):
+        one.rumours.take(100, 10)
+    assert one.last_calls(14 * SECOND) == [] and one.rumours.count == 0
+    assert one.last_calls(15 * SECOND) == [A]
+    assert one.rumours.take(100, 10) == [Rumour(A, SUSPECT, 0, ME)]
 
 
 def test_in_a_pair_nobody_can_confirm() -> None:
@@ -292,6 +318,7 @@ def test_memory_of_the_departed_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     one = membership()
     for now, key in enumerate(KEYS[1:]):
         one.condemn(key, now, "silent")
+        one.expire(now)
     assert list(one.departed) == KEYS[-4:] and list(one.refused) == KEYS[2:6]
     assert one.live == 1
 
