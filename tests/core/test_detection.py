@@ -59,7 +59,7 @@ def test_loss_and_one_way_links_kill_nobody(seed: int) -> None:
     cluster = settled(12, seed, loss=0.3, seconds=0)
     one_way = {("n0", "n1"), ("n2", "n3"), ("n4", "n5"), ("n5", "n4"), ("n6", "n1"), ("n7", "n8")}
     cluster.cut = lambda source, target: (source, target) in one_way
-    cluster.run(600)
+    cluster.run(400)
     assert cluster.events(Died) == []
     assert all(cluster.state(a, b) != State.DEAD for a in cluster.live() for b in cluster.live())
 
