@@ -30,6 +30,7 @@ from priomon_core.suspicion import Suspicion
 
 MOST_DEPARTED = 4096  # tombstones and refusals that are kept; the oldest go first
 LAST_CALLS = 3  # rounds before a verdict in which a node asks the accused and all others once more
+MOST_CALLS = 8  # suspects for which this is done in one round
 DAMPING = 5  # a flapping node is suspected for up to this much longer
 CALM = 600 * 1_000_000_000  # ns without a relapse that make up for one return from the dead
 
@@ -74,7 +75,7 @@ class Membership:
 
     `incarnation` is the node's own, and `gone` whether it has left. `rumours` is what it passes on, `events` what it noticed, for the
     driver to drain. `departed` maps the keys of dead and left nodes to the end of their tombstones; `refused` has those of forgotten
-    nodes. `deadline` is when the next suspicion becomes a verdict.
+    nodes. `deadline` is when the next suspicion becomes a verdict, or earlier.
     """
 
     __slots__ = (
@@ -163,9 +164,8 @@ class Membership:
         if (incarnation, state) > rank:
             self._adopt(rumour, now, f"told by {self.name(accuser)}" if state in ACCUSATIONS else "told by itself")
         elif (incarnation, state) == rank:
-            if state == State.SUSPECT and self._suspects[key].confirm(accuser, now):
+            if state == State.SUSPECT and self._confirm(key, accuser, now):
                 self.rumours.add(rumour)
-                self._schedule()
         elif belief is not None:
             better = belief.rumour(key)
             self.rumours.add(better)
@@ -215,11 +215,10 @@ class Membership:
         state = self.state(key)
         if state == State.ALIVE:
             self._adopt(rumour, now, rule)
-        elif state != State.SUSPECT or not self._suspects[key].confirm(rumour.accuser, now):
-            return False
-        else:
+        elif state == State.SUSPECT and self._confirm(key, rumour.accuser, now):
             self.rumours.add(rumour)
-            self._schedule()
+        else:
+            return False
         return True
 
     def condemn(self, key: int, now: int, rule: str) -> None:
@@ -243,8 +242,12 @@ class Membership:
         return Rumour(self.replica.key, State.LEFT, self.incarnation)
 
     def last_calls(self, now: int) -> list[int]:
-        """The suspects that are about to be held dead. They are accused once more, so that whoever knows better says so."""
-        keys = [key for key, suspicion in self._suspects.items() if suspicion.deadline - now <= LAST_CALLS * self.period]
+        """The suspects that are about to be held dead. They are accused once more, so that whoever knows better says so.
+
+        Only the longest suspected few: where half of a cluster is suspected, it is hardly by mistake.
+        """
+        end = now + LAST_CALLS * self.period
+        keys = list(islice((key for key, suspicion in self._suspects.items() if suspicion.deadline <= end), MOST_CALLS))
         for key in keys:
             self.rumours.add(self._beliefs[key].rumour(key))
         return keys
@@ -262,6 +265,7 @@ class Membership:
                 waited = (suspicion.deadline - suspicion.began) / 1e9
                 rule = f"suspected and not refuted for {waited:.1f} s, with {suspicion.confirmations} confirmations"
                 self._adopt(Rumour(key, State.DEAD, belief.incarnation, self.replica.key), now, rule)
+            self._schedule()
         if self.departed:
             surplus = max(0, len(self.departed) - MOST_DEPARTED)
             for key in dict.fromkeys([*_expired(self.departed.items(), now), *islice(self.departed, surplus)]):
@@ -294,6 +298,7 @@ class Membership:
             self._return(key, belief, before, now)
             suspicion = self._suspicion(belief, accuser, now)
             belief.suspicion = self._suspects[key] = suspicion
+            self.deadline = min(self.deadline, suspicion.deadline)
             self.events.append(Suspected(now, key, self.name(key), self.name(accuser), rule))
         elif state == State.ALIVE:
             self._suspects.pop(key, None)
@@ -306,7 +311,12 @@ class Membership:
             self.departed[key] = now + self.settings.tombstone
             name = self.name(key)
             self.events.append(Left(now, key, name) if state == State.LEFT else Died(now, key, name, rule))
-        self._schedule()
+
+    def _confirm(self, key: int, accuser: int, now: int) -> bool:
+        suspicion = self._suspects[key]
+        fresh = suspicion.confirm(accuser, now)
+        self.deadline = min(self.deadline, suspicion.deadline)
+        return fresh
 
     def _return(self, key: int, belief: Belief, before: State, now: int) -> None:
         """Count a return from the dead."""
@@ -339,8 +349,7 @@ class Membership:
         self._beliefs.pop(key, None)
         self.departed.pop(key, None)
         self.rumours.drop(key)
-        if self._suspects.pop(key, None) is not None:
-            self._schedule()
+        self._suspects.pop(key, None)
 
     def _schedule(self) -> None:
         self.deadline = min((suspicion.deadline for suspicion in self._suspects.values()), default=NEVER)

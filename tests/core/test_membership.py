@@ -265,6 +265,7 @@ def test_a_younger_generation_ends_all_that_was_held_against_the_older() -> None
     one.replica.introduce(identity(1, 2))  # type: ignore[attr-defined]
     ((older, younger),) = one.replica.superseded
     one.superseded(older, younger, 7)
+    one.expire(100 * SECOND)
     assert older == A and one.belief(A) is None and one.deadline == module.NEVER
     assert [type(event) for event in one.events] == [Suspected, Restarted]
     one.hear(Rumour(A, DEAD, 5, B), 8)
@@ -305,6 +306,13 @@ def test_before_a_verdict_the_accusation_is_told_again() -> None:
     assert one.last_calls(14 * SECOND) == [] and one.rumours.count == 0
     assert one.last_calls(15 * SECOND) == [A]
     assert one.rumours.take(100, 10) == [Rumour(A, SUSPECT, 0, ME)]
+
+
+def test_only_a_few_of_many_suspects_are_asked_once_more() -> None:
+    one = membership()
+    for key in KEYS[1:]:
+        one.accuse(key, 0, "silent")
+    assert one.last_calls(one.deadline) == KEYS[1 : 1 + module.MOST_CALLS] != KEYS[1:]
 
 
 def test_in_a_pair_nobody_can_confirm() -> None:
