@@ -157,10 +157,12 @@ class Membership:
             if state == State.ALIVE and incarnation > self.refused[key].incarnation:
                 self.spoke(key)
             return None
-        if self.replica.known(key) is None or not self._credible(rumour):
+        if self.replica.known(key) is None:
             return None
         belief = self._beliefs.get(key)
         rank = (0, State.ALIVE) if belief is None else (belief.incarnation, belief.state)
+        if (incarnation, state) >= rank and not self._credible(rumour):
+            return None
         if (incarnation, state) > rank:
             self._adopt(rumour, now, f"told by {self.name(accuser)}" if state in ACCUSATIONS else "told by itself")
         elif (incarnation, state) == rank:
@@ -173,7 +175,13 @@ class Membership:
         return None
 
     def _credible(self, rumour: Rumour) -> bool:
-        return rumour.state not in ACCUSATIONS or self.state(rumour.accuser) == State.ALIVE
+        """Whether a rumour may change a belief: not a question, nor an accusation by somebody who is not held alive."""
+        key, state, _, accuser = rumour
+        return state not in ACCUSATIONS or (accuser != key and self.state(accuser) == State.ALIVE)
+
+    def question(self, key: int) -> Rumour:
+        """Is a node really dead? The accusation, with the accused as its own accuser: nobody believes it, and who knows better answers."""
+        return Rumour(key, State.DEAD, self._beliefs[key].incarnation, key)
 
     def _defend(self, rumour: Rumour, now: int) -> Rumour | None:
         """Refute what is held against this node itself."""

@@ -113,18 +113,19 @@ class Watch:
 
     def begun(self, partners: Sequence[Peer], before: int, now: int) -> None:
         """A round has begun: what it put into the outbox after the first `before` messages begins with one for each partner."""
-        detector = self.detector
+        key_at, detector = self._directory.key_at, self.detector
         begun: list[tuple[Peer, Any]] = self._outbox[before : before + len(partners)]
         for peer, message in begun:
             message.probe = detector.probes
-            key = self._directory.key_at(peer)
+            key = key_at(peer)
             if key is not None:
                 detector.contacted(key, now)
-        if self.membership.doubts:
-            for key in self.membership.last_calls(now):
-                self.ping(key)
-            self._retry()
-        if not self.membership.calm:
+        if self.membership.calm:
+            return
+        question = self._doubt(now) if self.membership.doubts else ()
+        if begun:
+            self._tell(before, partners[0], key_at(partners[0]), question)
+        else:
             self._tell(before)
 
     def receive(self, message: Any, source: Peer, now: int) -> None:
@@ -244,13 +245,22 @@ class Watch:
             self._outbox.append((source, self._ack))
         return answers
 
-    def _retry(self) -> None:
-        """Ping some of the dead, so many that all nodes together try each as often as the settings say."""
-        departed, membership = list(self.membership.departed), self.membership
-        wanted = len(departed) / membership.live * self._retry_share + self._random.random()
-        for key in self._random.sample(departed, min(int(wanted), MOST_RETRIES, len(departed))):
-            if membership.state(key) == State.DEAD:
-                self.ping(key)
+    def _doubt(self, now: int) -> tuple[Rumour, ...]:
+        """Look for mistakes: ask those about to be held dead, and ping some of the dead; returns a question about one of them.
+
+        The pings are so many that all nodes together try each of the dead as often as the settings say. The question is for the partner of
+        the round: it finds those few mistakes that a refutation has missed.
+        """
+        membership, random = self.membership, self._random
+        for key in membership.last_calls(now):
+            self.ping(key)
+        departed = list(membership.departed)
+        pings = int(len(departed) / membership.live * self._retry_share + random.random())
+        tried = random.sample(departed, min(max(1, pings), MOST_RETRIES, len(departed)))
+        dead = [key for key in tried if membership.state(key) == State.DEAD]
+        for key in dead[:pings]:
+            self.ping(key)
+        return (membership.question(dead[0]),) if dead else ()
 
     def _note(self, now: int) -> None:
         """Take note of origins that came, or that a younger generation replaced."""
@@ -264,13 +274,14 @@ class Watch:
     def _tell(self, before: int, source: Peer | None = None, sender: int | None = None, answers: tuple[Rumour, ...] = ()) -> None:
         """Let rumours ride on the messages in the outbox after the first `before`: first `answers` on those that go to `source`.
 
-        `sender` is the key of who lives there.
+        `sender` is the key of the node there.
         """
         membership = self.membership
         outbox: list[tuple[Peer, Any]] = self._outbox
         for i in range(before, len(outbox)):
             peer, message = outbox[i]
-            room = (1 << 16 if message.stream else self._limit) - message.size
+            bare = message.size - rumours_size(message.rumours)
+            room = (1 << 16 if message.stream else self._limit) - bare
             back = peer == source
             first = message.rumours or self._owed(sender if back else self._directory.key_at(peer), message)
             if back and answers:
@@ -286,7 +297,7 @@ class Watch:
             if isinstance(message, Call):
                 outbox[i] = peer, replace(message, rumours=riding)
             else:
-                outbox[i] = peer, replace(message, rumours=riding, size=message.size + rumours_size(riding))
+                outbox[i] = peer, replace(message, rumours=riding, size=bare + rumours_size(riding))
 
     def _owed(self, key: int | None, message: Any) -> tuple[Rumour, ...]:
         """What a message must say whatever else is news: what is held against its recipient, and who has gone of those it introduces."""

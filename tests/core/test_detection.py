@@ -254,6 +254,20 @@ def test_a_node_that_was_introduced_as_dead_is_taken_when_it_returns() -> None:
     cluster.until(cluster.well, 30)
 
 
+def test_who_missed_a_refutation_learns_of_it_from_the_next_partner() -> None:
+    cluster = settled(12)
+    key = cluster.members["n5"].identity.key
+    cluster.cut = lambda source, target: "n5" in (source, target)
+    for name in cluster.live():
+        membership = cluster.members[name].watch.membership
+        if name == "n0":
+            membership.condemn(key, cluster.now, "a mistake")
+        elif name != "n5":
+            membership.hear(Rumour(key, State.ALIVE, 1), cluster.now)
+        membership.rumours.drop(key)
+    assert cluster.until(lambda: cluster.state("n0", "n5") == State.ALIVE, 2) > 0
+
+
 def test_most_may_crash_at_once() -> None:
     cluster = settled(15)
     victims = [f"n{i}" for i in range(3, 15)]

@@ -192,6 +192,20 @@ def test_an_accuser_that_is_not_held_alive_is_not_believed(state: State) -> None
     assert one.state(A) == DEAD
 
 
+@pytest.mark.parametrize("held", [(ALIVE, 0), (SUSPECT, 0), (DEAD, 0), (ALIVE, 1), (LEFT, 1)])
+def test_a_question_is_answered_by_who_knows_better_and_believed_by_nobody(held: tuple[State, int]) -> None:
+    asking, asked = membership(), membership()
+    asking.hear(Rumour(A, DEAD, 0, B), 0)
+    asked.hear(accusation(A, *held), 0)
+    before = outcome(asked, A)
+    answer = asked.hear(asking.question(A), 1)
+    assert outcome(asked, A) == before
+    assert answer == (accusation(A, *held) if held[1] else None)
+    if answer is not None:
+        asking.hear(answer, 2)
+        assert outcome(asking, A) == before
+
+
 def test_nothing_is_believed_of_unknown_nodes() -> None:
     one = membership(3)
     stranger = identity(8).key
