@@ -90,7 +90,8 @@ class GossipNode:
             late = now - self.deadline
             if 2 * late > self._period:
                 watch.stalled(now, late)
-            watch.wake(now)
+            if now >= self.round_due or now >= watch.deadline:  # else what the wake was meant for has been answered meanwhile
+                watch.wake(now)
         if now >= self.round_due:
             self._round(now)
             self.round_due += self._period

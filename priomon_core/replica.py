@@ -112,7 +112,7 @@ class Replica:
         self.useful = 0
         self.superseded: deque[tuple[int, int]] = deque(maxlen=MOST_NOTES)
         self.arrived: deque[Identity] = deque(maxlen=MOST_NOTES)
-        self._barred: array[int] | None = None  # by slot: 1 for a forgotten origin
+        self._barred: array[int] | None = None  # by slot: 1 for an origin that was forgotten or superseded
 
     def known(self, key: int) -> int | None:
         """The slot of an origin of which something is known, None if nothing is."""
@@ -123,11 +123,14 @@ class Replica:
         """Drop what is known of another origin, and refuse news of it until it is admitted again."""
         slot = self.values.find(key)
         if slot is not None:
-            if self._barred is None:
-                self._barred = array("b", bytes(len(self.versions)))
-            self._barred[slot] = 1
+            self._bar(slot)
             self.versions[slot] = 0
             self.survey()
+
+    def _bar(self, slot: int) -> None:
+        if self._barred is None:
+            self._barred = array("b", bytes(len(self.versions)))
+        self._barred[slot] = 1
 
     def admit(self, key: int) -> None:
         """Take news of a forgotten origin again."""
@@ -161,6 +164,9 @@ class Replica:
             self.survey()
         return version
 
+    def tidy(self) -> None:
+        """Give back room that old news of older generations took; a replica with fixed slots has none to give."""
+
     def learn(self, delta: Delta, now: int) -> None:
         """Take the news of a delta that are newer than what is known."""
         start = delta.start
@@ -187,4 +193,5 @@ class Replica:
                 heir = int(younger[slot])
                 while not self.versions[heir]:
                     heir = int(younger[heir])
+                self._bar(slot)
                 self.superseded.append((int(self.values.keys[slot]), int(self.values.keys[heir])))

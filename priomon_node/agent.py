@@ -164,12 +164,13 @@ class Agent(asyncio.DatagramProtocol):
         now = self.now_ns()
         known = self.replica.roster
         self.node.receive(from_frame(frame, self.replica, len(payload)), Address(*addr[:2]), now)
-        if self.replica.roster != known:
-            self._meet()
+        self._meet(known)
         self._flush(now)
 
-    def _meet(self) -> None:
-        """Take note of origins that came or went."""
+    def _meet(self, before: tuple[int, int]) -> None:
+        """Take note of origins that came or went since the roster was the one `before`."""
+        if self.replica.roster == before:
+            return
         others = [identity for identity in self.replica.holdings.identities() if identity.key != self.identity.key]
         for identity in others:
             if identity.name == self.identity.name:
@@ -187,7 +188,9 @@ class Agent(asyncio.DatagramProtocol):
         try:
             if now >= self._sample_at:
                 self._take_sample(now)
+            known = self.replica.roster
             self.node.wake(now)
+            self._meet(known)
             self.node.read(now)
             self._flush(now)
         finally:  # whatever goes wrong in one round, there is a next
