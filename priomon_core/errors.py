@@ -26,4 +26,4 @@ class VersionOverflowError(PriomonError, OverflowError):
 
 
 class QueryError(PriomonError, ValueError):
-    """A read cannot begin: its target is not known here, or its level needs more nodes than are; nothing was sent."""
+    """A read cannot begin: its target is not known here, or its level needs more nodes than there are; nothing was sent."""

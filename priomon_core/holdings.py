@@ -182,6 +182,11 @@ class AgentReplica(Replica):
         """See `Replica.admit`."""
         self.holdings.forget(self._refused.pop(key, ""), key)
 
+    def tidy(self) -> None:
+        """See `Replica.tidy`: slots of origins that were named in a digest, and never introduced, are removed."""
+        for key in [key for key, version in zip(self.holdings.keys, self.versions, strict=True) if not version and key != self.key]:
+            self._remove(key)
+
     def key_at(self, peer: Address) -> int | None:
         """The key of the origin at an address, None if none is known."""
         return self.holdings.at(peer)

@@ -7,7 +7,7 @@ whoever was cut off is not gone). Nobody keeps anything of a node that was alway
 
     alive --accused--> suspect --time-out--> dead --tombstone--> forgotten --as long again--> unknown
       ^                   |                    |                     |
-      +----- refutes -----+----- refutes ------+                     +--> alive as soon as it speaks itself
+      +----- refutes -----+----- refutes ------+                     +--> alive once it speaks itself or refutes
 
 A node that leaves says so, and is not suspected first. A younger generation of a node replaces the older one at once, whatever was believed
 of that. An accuser that is itself not held alive is not believed: a node that lost its own network accuses everybody.
@@ -18,8 +18,9 @@ Nothing here grows without bound: beliefs go with their origins, tombstones and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import takewhile
+from itertools import islice, takewhile
 from math import log10
+from typing import NamedTuple
 
 from priomon_core.config import NEVER, DetectionSettings
 from priomon_core.events import Died, Event, Flapping, Forgotten, Left, Refuted, Restarted, Suspected
@@ -28,7 +29,8 @@ from priomon_core.rumours import ACCUSATIONS, LARGEST_INCARNATION, Rumour, Rumou
 from priomon_core.suspicion import Suspicion
 
 MOST_DEPARTED = 4096  # tombstones and refusals that are kept; the oldest go first
-LAST_CALLS = 3  # rounds before a verdict in which a node asks the accused itself
+LAST_CALLS = 3  # rounds before a verdict in which a node asks the accused and all others once more
+MOST_CALLS = 8  # suspects for which this is done in one round
 DAMPING = 5  # a flapping node is suspected for up to this much longer
 CALM = 600 * 1_000_000_000  # ns without a relapse that make up for one return from the dead
 
@@ -60,17 +62,27 @@ class Belief:
         return max(0, self.returns - (now - self.returned_at) // CALM)
 
 
+class Refusal(NamedTuple):
+    """News of a forgotten node are refused `until` then (ns), or until it refutes its death at `incarnation`."""
+
+    until: int
+    name: str
+    incarnation: int
+
+
 class Membership:
     """The beliefs of the node that `replica` belongs to; `period` is the time of a round (ns).
 
     `incarnation` is the node's own, and `gone` whether it has left. `rumours` is what it passes on, `events` what it noticed, for the
-    driver to drain. `departed` maps the keys of dead and left nodes to the end of their tombstones, `refused` those of forgotten nodes to
-    (until when news of them are refused, name). `deadline` is when the next suspicion becomes a verdict.
+    driver to drain. `departed` maps the keys of dead and left nodes to the end of their tombstones; `refused` has those of forgotten
+    nodes. `deadline` is when the next suspicion becomes a verdict, or earlier.
     """
 
     __slots__ = (
         "_beliefs",
+        "_declined",
         "_suspects",
+        "_untidy",
         "deadline",
         "departed",
         "events",
@@ -94,8 +106,10 @@ class Membership:
         self.gone = False
         self.departed: dict[int, int] = {}
         self._beliefs: dict[int, Belief] = {}
+        self._declined: list[Rumour] = []
+        self._untidy = False
         self._suspects: dict[int, Suspicion] = {}
-        self.refused: dict[int, tuple[int, str]] = {}
+        self.refused: dict[int, Refusal] = {}
 
     @property
     def live(self) -> int:
@@ -128,7 +142,7 @@ class Membership:
 
     def refused_until(self, name: str) -> int | None:
         """Until when (ns) news of a forgotten node are refused, None if none of this name was forgotten."""
-        return max((until for until, forgotten in self.refused.values() if forgotten == name), default=None)
+        return max((refusal.until for refusal in self.refused.values() if refusal.name == name), default=None)
 
     def name(self, key: int) -> str:
         """The name of a node, or its key where nothing else is known."""
@@ -139,43 +153,68 @@ class Membership:
 
     # What others say
 
-    def hear(self, rumour: Rumour, now: int) -> bool:
-        """Take a rumour; whether it accused this node itself, which has refuted it."""
+    def hear(self, rumour: Rumour, now: int) -> Rumour | None:
+        """Take a rumour; returns what whoever told it should be told, if this node knows better."""
         key, state, incarnation, accuser = rumour
         if key == self.replica.key:
             return self._defend(rumour, now)
-        if self.replica.known(key) is None or (state in ACCUSATIONS and self.state(accuser) != State.ALIVE):
-            return False
+        if key in self.refused:
+            if state == State.ALIVE and incarnation > self.refused[key].incarnation:
+                self.spoke(key)
+            return None
+        if self.replica.known(key) is None:
+            return None
         belief = self._beliefs.get(key)
         rank = (0, State.ALIVE) if belief is None else (belief.incarnation, belief.state)
+        if (incarnation, state) >= rank and not self._credible(rumour):
+            return None
         if (incarnation, state) > rank:
             self._adopt(rumour, now, f"told by {self.name(accuser)}" if state in ACCUSATIONS else "told by itself")
         elif (incarnation, state) == rank:
-            if state == State.SUSPECT and self._suspects[key].confirm(accuser, now):
+            if state == State.SUSPECT and self._confirm(key, accuser, now):
                 self.rumours.add(rumour)
-                self._schedule()
         elif belief is not None:
-            self.rumours.add(belief.rumour(key))  # whoever says this has not heard
-        return False
+            better = belief.rumour(key)
+            self.rumours.add(better)
+            return better
+        return None
 
-    def _defend(self, rumour: Rumour, now: int) -> bool:
+    def _credible(self, rumour: Rumour) -> bool:
+        """Whether a rumour may change a belief: not a question, nor an accusation by somebody who is not held alive."""
+        key, state, _, accuser = rumour
+        return state not in ACCUSATIONS or (accuser != key and self.state(accuser) == State.ALIVE)
+
+    def question(self, key: int) -> Rumour:
+        """Is a node really dead? The accusation, with the accused as its own accuser: nobody believes it, and who knows better answers."""
+        return Rumour(key, State.DEAD, self._beliefs[key].incarnation, key)
+
+    def _defend(self, rumour: Rumour, now: int) -> Rumour | None:
+        """Refute what is held against this node itself."""
         if rumour.state == State.ALIVE:
-            return False
-        fresh = rumour.incarnation >= self.incarnation
-        if fresh:
+            return None
+        if rumour.incarnation >= self.incarnation:
             self.incarnation = min(rumour.incarnation + 1, LARGEST_INCARNATION)
-            was_dead = rumour.state >= State.DEAD
-            self.events.append(Refuted(now, rumour.key, self.name(rumour.key), self.incarnation, was_dead))
-        self.rumours.add(Rumour(rumour.key, State.ALIVE, self.incarnation))
-        return fresh
+            self.events.append(Refuted(now, rumour.key, self.name(rumour.key), self.incarnation, rumour.state >= State.DEAD))
+        refutation = Rumour(rumour.key, State.ALIVE, self.incarnation)
+        self.rumours.add(refutation)
+        return refutation
+
+    def decline(self, rumour: Rumour, now: int) -> None:
+        """Refuse, from the next wake on, a node that was introduced together with news of its departure.
+
+        If newcomers kept tombstones of their own, begun anew, a departed node would never be forgotten where nodes come all the time.
+        """
+        if self.replica.known(rumour.key) is not None and self._credible(rumour):
+            self._declined.append(rumour)
 
     def superseded(self, key: int, younger: int, now: int) -> None:
         """A younger generation of a node is known: whatever was believed of the older one is no matter any more."""
         self._drop(key)
+        self._untidy = True
         self.events.append(Restarted(now, younger, self.name(younger), key))
 
     def spoke(self, key: int) -> None:
-        """A node was heard itself, or long enough ago: if it was forgotten, it is welcome again."""
+        """A forgotten node was heard itself, or has refuted, or its time has passed: it is welcome again."""
         if key in self.refused:
             del self.refused[key]
             self.replica.admit(key)
@@ -184,26 +223,29 @@ class Membership:
 
     def accuse(self, key: int, now: int, rule: str) -> bool:
         """Suspect a node, or confirm the suspicion of another; whether this told anybody anything new."""
-        if self.replica.known(key) is None:
+        if (rumour := self._charge(key, State.SUSPECT)) is None:
             return False
-        me = self.replica.key
-        belief = self._beliefs.get(key)
-        rumour = Rumour(key, State.SUSPECT, min(0 if belief is None else belief.incarnation, LARGEST_INCARNATION - 1), me)
-        if belief is None or belief.state == State.ALIVE:
+        state = self.state(key)
+        if state == State.ALIVE:
             self._adopt(rumour, now, rule)
-            return True
-        if belief.state != State.SUSPECT or not self._suspects[key].confirm(me, now):
+        elif state == State.SUSPECT and self._confirm(key, rumour.accuser, now):
+            self.rumours.add(rumour)
+        else:
             return False
-        self.rumours.add(rumour)
-        self._schedule()
         return True
 
     def condemn(self, key: int, now: int, rule: str) -> None:
         """Hold a node dead without a suspicion before."""
-        if self.replica.known(key) is not None and self.state(key) < State.DEAD:
-            belief = self._beliefs.get(key)
-            incarnation = min(0 if belief is None else belief.incarnation, LARGEST_INCARNATION - 1)
-            self._adopt(Rumour(key, State.DEAD, incarnation, self.replica.key), now, rule)
+        if (rumour := self._charge(key, State.DEAD)) is not None and self.state(key) < State.DEAD:
+            self._adopt(rumour, now, rule)
+
+    def _charge(self, key: int, state: State) -> Rumour | None:
+        """What this node would say against another; None if it is unknown, or has no incarnation left to refute with."""
+        belief = self._beliefs.get(key)
+        incarnation = 0 if belief is None else belief.incarnation
+        if self.replica.known(key) is None or incarnation >= LARGEST_INCARNATION:
+            return None
+        return Rumour(key, state, incarnation, self.replica.key)
 
     def leave(self) -> Rumour:
         """This node itself is about to go; what it tells the others."""
@@ -212,25 +254,44 @@ class Membership:
         self.rumours.drop(self.replica.key)
         return Rumour(self.replica.key, State.LEFT, self.incarnation)
 
-    def closing(self, now: int) -> list[int]:
-        """The suspects that are about to be held dead, and had better be asked once more."""
-        return [key for key, suspicion in self._suspects.items() if suspicion.deadline - now <= LAST_CALLS * self.period]
+    def last_calls(self, now: int) -> list[int]:
+        """The suspects that are about to be held dead. They are accused once more, so that whoever knows better says so.
+
+        Only the longest suspected few: where half of a cluster is suspected, it is hardly by mistake.
+        """
+        end = now + LAST_CALLS * self.period
+        keys = list(islice((key for key, suspicion in self._suspects.items() if suspicion.deadline <= end), MOST_CALLS))
+        for key in keys:
+            self.rumours.add(self._beliefs[key].rumour(key))
+        return keys
 
     # What time does
 
     def expire(self, now: int) -> None:
-        """Turn suspicions that were not refuted in time into verdicts, and forget those who departed long ago."""
+        """Turn suspicions that were not refuted in time into verdicts, and forget those who departed long ago.
+
+        Nodes are forgotten here and nowhere else: it may move the slots of a replica, to which messages that wait to be sent refer.
+        """
         if now >= self.deadline:
             for key in [key for key, suspicion in self._suspects.items() if suspicion.deadline <= now]:
                 suspicion, belief = self._suspects[key], self._beliefs[key]
                 waited = (suspicion.deadline - suspicion.began) / 1e9
                 rule = f"suspected and not refuted for {waited:.1f} s, with {suspicion.confirmations} confirmations"
                 self._adopt(Rumour(key, State.DEAD, belief.incarnation, self.replica.key), now, rule)
+            self._schedule()
         if self.departed:
-            for key in _expired(self.departed.items(), now):
+            surplus = max(0, len(self.departed) - MOST_DEPARTED)
+            for key in dict.fromkeys([*_expired(self.departed.items(), now), *islice(self.departed, surplus)]):
                 self._forget(key, now)
+        if self._untidy:
+            self.replica.tidy()
+            self._untidy = False
+        while self._declined:
+            rumour = self._declined.pop()
+            if self.replica.known(rumour.key) is not None:
+                self._refuse(rumour.key, now, rumour.incarnation)
         if self.refused:
-            for key in _expired(((key, until) for key, (until, _) in self.refused.items()), now):
+            for key in _expired(((key, refusal.until) for key, refusal in self.refused.items()), now):
                 self.spoke(key)
 
     def postpone(self, by: int) -> None:
@@ -250,6 +311,7 @@ class Membership:
             self._return(key, belief, before, now)
             suspicion = self._suspicion(belief, accuser, now)
             belief.suspicion = self._suspects[key] = suspicion
+            self.deadline = min(self.deadline, suspicion.deadline)
             self.events.append(Suspected(now, key, self.name(key), self.name(accuser), rule))
         elif state == State.ALIVE:
             self._suspects.pop(key, None)
@@ -262,9 +324,12 @@ class Membership:
             self.departed[key] = now + self.settings.tombstone
             name = self.name(key)
             self.events.append(Left(now, key, name) if state == State.LEFT else Died(now, key, name, rule))
-            if len(self.departed) > MOST_DEPARTED:
-                self._forget(next(iter(self.departed)), now)
-        self._schedule()
+
+    def _confirm(self, key: int, accuser: int, now: int) -> bool:
+        suspicion = self._suspects[key]
+        fresh = suspicion.confirm(accuser, now)
+        self.deadline = min(self.deadline, suspicion.deadline)
+        return fresh
 
     def _return(self, key: int, belief: Belief, before: State, now: int) -> None:
         """Count a return from the dead."""
@@ -282,11 +347,14 @@ class Membership:
         return Suspicion(accuser, now, least, least * self.settings.longest_suspicion, self.live - 2)
 
     def _forget(self, key: int, now: int) -> None:
-        name = self.name(key)
-        self.events.append(Forgotten(now, key, name))
+        self.events.append(Forgotten(now, key, self.name(key)))
+        self._refuse(key, now, self._beliefs[key].incarnation)
+
+    def _refuse(self, key: int, now: int, incarnation: int) -> None:
+        refusal = Refusal(now + self.settings.tombstone, self.name(key), incarnation)
         self._drop(key)
         self.replica.forget(key)
-        self.refused[key] = now + self.settings.tombstone, name
+        self.refused[key] = refusal
         if len(self.refused) > MOST_DEPARTED:
             self.spoke(next(iter(self.refused)))
 
@@ -294,8 +362,7 @@ class Membership:
         self._beliefs.pop(key, None)
         self.departed.pop(key, None)
         self.rumours.drop(key)
-        if self._suspects.pop(key, None) is not None:
-            self._schedule()
+        self._suspects.pop(key, None)
 
     def _schedule(self) -> None:
         self.deadline = min((suspicion.deadline for suspicion in self._suspects.values()), default=NEVER)

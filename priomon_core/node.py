@@ -92,7 +92,8 @@ class GossipNode:
             late = now - self.deadline
             if 2 * late > self._period:
                 watch.stalled(now, late)
-            watch.wake(now)
+            if now >= self.round_due or now >= watch.deadline:  # else what the wake was meant for has been answered meanwhile
+                watch.wake(now)
         if now >= self.round_due:
             self._round(now)
             self.round_due += self._period
@@ -124,8 +125,20 @@ class GossipNode:
 
         Raises `QueryError` if the target is unknown or the level needs more nodes than are known; nothing was sent.
         """
+        return self._reads().begin(target, level, within, now, _alive if self.watch is None else self.watch.membership.state)
+
+    @property
+    def read_due(self) -> int:
+        """When `read` has something to do (ns), `NEVER` while no read is under way."""
+        return self._reads().deadline
+
+    def read(self, now: int) -> None:
+        """Go on with reads whose answers are late, and end those whose time is over."""
+        self._reads().wake(now)
+
+    def _reads(self) -> Reads:
         assert self.reads is not None, "a node without reads is asked for none"
-        return self.reads.begin(target, level, within, now, _alive if self.watch is None else self.watch.membership.state)
+        return self.reads
 
     def leave(self) -> None:
         """Say goodbye: what is then in the outbox is the last that the node says. Without a watch it says nothing."""

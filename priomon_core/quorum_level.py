@@ -28,7 +28,7 @@ class Level:
         return self.kind == "agree"
 
     def others(self, nodes: int) -> int:
-        """How many nodes beside the reader have to answer where there are `nodes`, it among them. Raises `QueryError` if there are fewer."""
+        """How many nodes beside the reader have to answer of `nodes` in all. Raises `QueryError` if there are fewer."""
         wanted = {"local": 0, "majority": nodes // 2, "all": nodes - 1}.get(self.kind, self.count)
         if wanted >= nodes:
             raise QueryError(f"level {self}: expected at most {nodes - 1}, the other nodes that this one knows")

@@ -134,7 +134,7 @@ class Replica:
         self.companions: list[Row] = []
         self.superseded: deque[tuple[int, int]] = deque(maxlen=MOST_NOTES)
         self.arrived: deque[Identity] = deque(maxlen=MOST_NOTES)
-        self._barred: array[int] | None = None  # by slot: 1 for a forgotten origin
+        self._barred: array[int] | None = None  # by slot: 1 for an origin that was forgotten or superseded
 
     def known(self, key: int) -> int | None:
         """The slot of an origin of which something is known, None if nothing is."""
@@ -145,12 +145,15 @@ class Replica:
         """Drop what is known of another origin, and refuse news of it until it is admitted again."""
         slot = self.values.find(key)
         if slot is not None:
-            if self._barred is None:
-                self._barred = array("b", bytes(len(self.versions)))
-            self._barred[slot] = 1
+            self._bar(slot)
             for row in (self.versions, *self.companions):
                 row[slot] = 0
             self.survey()
+
+    def _bar(self, slot: int) -> None:
+        if self._barred is None:
+            self._barred = array("b", bytes(len(self.versions)))
+        self._barred[slot] = 1
 
     def admit(self, key: int) -> None:
         """Take news of a forgotten origin again."""
@@ -189,6 +192,9 @@ class Replica:
             self._sift()  # it may have heard of its former life already
             self.survey()
         return version
+
+    def tidy(self) -> None:
+        """Give back room that old news of older generations took; a replica with fixed slots has none to give."""
 
     def learn(self, delta: Delta, now: int) -> None:
         """Take the news of a delta that are newer than what is known."""
@@ -229,4 +235,5 @@ class Replica:
                 heir = int(younger[slot])
                 while not self.versions[heir]:
                     heir = int(younger[heir])
+                self._bar(slot)
                 self.superseded.append((int(self.values.keys[slot]), int(self.values.keys[heir])))

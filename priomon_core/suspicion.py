@@ -13,12 +13,12 @@ CONFIRMATIONS = 3  # accusers beyond the first after which a suspicion is as sho
 
 
 class Suspicion:
-    """A suspicion that began at `began` (ns). `accusers` maps the key of each accuser to when it was heard of.
+    """A suspicion that began at `began` (ns) and becomes a verdict at `deadline`. `accusers` maps their keys to when they were heard of.
 
     `possible` is how many nodes could confirm it: in a cluster of two there is none, and nobody to wait for.
     """
 
-    __slots__ = ("accusers", "began", "least", "most", "needed")
+    __slots__ = ("accusers", "began", "deadline", "least", "most", "needed")
 
     def __init__(self, accuser: int, began: int, least: int, most: int, possible: int) -> None:
         self.accusers = {accuser: began}
@@ -26,27 +26,28 @@ class Suspicion:
         self.least = least
         self.most = max(least, most)
         self.needed = max(0, min(CONFIRMATIONS, possible))
-
-    def confirm(self, accuser: int, now: int) -> bool:
-        """Take note of an accuser; whether it is a new one that still counts."""
-        if accuser in self.accusers or self.confirmations >= self.needed:
-            return False
-        self.accusers[accuser] = now
-        return True
+        self.deadline = began + self._lasts()
 
     @property
     def confirmations(self) -> int:
         """Accusers beyond the first."""
         return len(self.accusers) - 1
 
-    @property
-    def deadline(self) -> int:
-        """When the suspicion becomes a verdict (ns)."""
-        if not self.needed:
-            return self.began + self.least
-        share = log(self.confirmations + 1) / log(self.needed + 1)
-        return self.began + self.most - round((self.most - self.least) * share)
+    def confirm(self, accuser: int, now: int) -> bool:
+        """Take note of an accuser; whether it is a new one that still counts."""
+        if accuser in self.accusers or self.confirmations >= self.needed:
+            return False
+        self.accusers[accuser] = now
+        self.deadline = self.began + self._lasts()
+        return True
 
     def postpone(self, by: int) -> None:
         """Begin later by so many ns: time in which nobody could have been heard does not count."""
         self.began += by
+        self.deadline += by
+
+    def _lasts(self) -> int:
+        if not self.needed:
+            return self.least
+        share = log(self.confirmations + 1) / log(self.needed + 1)
+        return self.most - round((self.most - self.least) * share)

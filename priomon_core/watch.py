@@ -5,9 +5,9 @@ and a partner with nothing to say answers with the smallest message there is. Ru
 acks, and no byte more.
 
 Some rules keep the innocent alive, make partitions heal and old news harmless. Whoever is spoken to is told what is held against it, so
-that it can refute. Nobody turns a suspicion into a verdict without having asked the accused: rumours reach nearly all, not all. Each
-dead node is tried now and then by somebody, about once per `reconnect` for all nodes together, with one small ping. And whoever introduces
-a departed node to a newcomer says in the same message that it has departed.
+that it can refute. Nobody turns a suspicion into a verdict without having asked the accused, and repeated it to those who may know better:
+rumours reach nearly all, not all. Each dead node is tried now and then by somebody, about once per `reconnect` for all nodes together,
+with one small ping. And whoever introduces a departed node to a newcomer says in the same message that it has departed.
 """
 
 from __future__ import annotations
@@ -113,19 +113,20 @@ class Watch:
 
     def begun(self, partners: Sequence[Peer], before: int, now: int) -> None:
         """A round has begun: what it put into the outbox after the first `before` messages begins with one for each partner."""
-        detector = self.detector
+        key_at, detector = self._directory.key_at, self.detector
         begun: list[tuple[Peer, Any]] = self._outbox[before : before + len(partners)]
         for peer, message in begun:
             message.probe = detector.probes
-            key = self._directory.key_at(peer)
+            key = key_at(peer)
             if key is not None:
                 detector.contacted(key, now)
-        if self.membership.doubts:
-            for key in self.membership.closing(now):
-                self.ping(key)
-            self._retry()
-        if not self.membership.calm:
-            self._tell(before, None, 0)
+        if self.membership.calm:
+            return
+        question = self._doubt(now) if self.membership.doubts else ()
+        if begun:
+            self._tell(before, partners[0], key_at(partners[0]), question)
+        else:
+            self._tell(before)
 
     def receive(self, message: Any, source: Peer, now: int) -> None:
         """Handle a message that arrived from `source`; what is a strategy's goes to the strategy."""
@@ -140,6 +141,7 @@ class Watch:
         self._heard(sender, now)
         if membership.refused:
             membership.spoke(sender)
+        departed = self._strangers(message.rumours) if message.rumours else ()
         if type(message) is Call:
             self._answer(message, source, now)
             if self._replica.known(sender) is None:  # both restarted while they were apart, and nobody else may introduce them
@@ -150,10 +152,11 @@ class Watch:
                 outbox.append((source, self._ack))
         if self._replica.superseded or self._replica.arrived:
             self._note(now)
-        if message.rumours:
-            self._hear(message.rumours, now)
+        for rumour in departed:
+            membership.decline(rumour, now)
+        owed = self._hear(message.rumours, source, before, now) if message.rumours else ()
         if len(outbox) > before and not membership.calm:
-            self._tell(before, source, sender)
+            self._tell(before, source, sender, owed)
 
     def wake(self, now: int) -> None:
         """Do what is due. Called at the deadline or before, and once a round."""
@@ -161,7 +164,7 @@ class Watch:
         self.membership.expire(now)
         self.detector.wake(now)
         if len(self._outbox) > before:
-            self._tell(before, None, 0)
+            self._tell(before)
 
     def stalled(self, now: int, late: int) -> None:
         """This node woke `late` ns after its deadline: it was suspended or starved, and judges nobody by what it did not hear."""
@@ -230,20 +233,37 @@ class Watch:
         elif call.kind == Ask.INDIRECT_ACK and call.target == call.sender:
             self._call(call.requester, Call(me, Ask.INDIRECT_ACK, call.requester, call.target))
 
-    def _hear(self, rumours: Sequence[Rumour], now: int) -> None:
-        for rumour in rumours:
-            if self.membership.hear(rumour, now):
-                self.awareness.worsen()
+    def _strangers(self, rumours: Sequence[Rumour]) -> list[Rumour]:
+        """What rumours say of departed nodes that this node has never known."""
+        return [rumour for rumour in rumours if rumour.state >= State.DEAD and self._replica.known(rumour.key) is None]
 
-    def _retry(self) -> None:
-        """Ping some of the departed, so many that all nodes together try each as often as the settings say.
+    def _hear(self, rumours: Sequence[Rumour], source: Peer, before: int, now: int) -> tuple[Rumour, ...]:
+        """Take rumours; returns what their teller should be told. Whoever accuses this node itself gets an answer in any case."""
+        membership, incarnation = self.membership, self.membership.incarnation
+        answers = tuple(dict.fromkeys(better for rumour in rumours if (better := membership.hear(rumour, now)) is not None))
+        if membership.incarnation > incarnation:
+            self.awareness.worsen()
+        if any(answer.key == self._replica.key for answer in answers) and all(peer != source for peer, _ in self._outbox[before:]):
+            self._outbox.append((source, self._ack))
+        return answers
 
-        Those who left are tried as well: where one lived, its next life may be.
+    def _doubt(self, now: int) -> tuple[Rumour, ...]:
+        """Look for mistakes: ask those about to be held dead, and ping some of the dead; returns a question about one of them.
+
+        The pings are so many that all nodes together try each of the departed as often as the settings say; those who left are tried as
+        well, because where one lived, its next life may be. The question is for the partner of the round: it finds those few mistakes that
+        a refutation has missed.
         """
-        departed = list(self.membership.departed)
-        wanted = len(departed) / self.membership.live * self._retry_share + self._random.random()
-        for key in self._random.sample(departed, min(int(wanted), MOST_RETRIES, len(departed))):
+        membership, random = self.membership, self._random
+        for key in membership.last_calls(now):
             self.ping(key)
+        departed = list(membership.departed)
+        pings = int(len(departed) / membership.live * self._retry_share + random.random())
+        tried = random.sample(departed, min(max(1, pings), MOST_RETRIES, len(departed)))
+        for key in tried[:pings]:
+            self.ping(key)
+        dead = [key for key in tried if membership.state(key) == State.DEAD]
+        return (membership.question(dead[0]),) if dead else ()
 
     def _note(self, now: int) -> None:
         """Take note of origins that came, or that a younger generation replaced."""
@@ -254,14 +274,21 @@ class Watch:
         self._replica.arrived.clear()
         self._replica.superseded.clear()
 
-    def _tell(self, before: int, source: Peer | None, sender: int) -> None:
-        """Let rumours ride on the messages in the outbox after the first `before`; those to `source` go to the node `sender`."""
+    def _tell(self, before: int, source: Peer | None = None, sender: int | None = None, answers: tuple[Rumour, ...] = ()) -> None:
+        """Let rumours ride on the messages in the outbox after the first `before`: first `answers` on those that go to `source`.
+
+        `sender` is the key of the node there.
+        """
         membership = self.membership
         outbox: list[tuple[Peer, Any]] = self._outbox
         for i in range(before, len(outbox)):
             peer, message = outbox[i]
-            room = (1 << 16 if message.stream else self._limit) - message.size
-            first = message.rumours or self._owed(sender if peer == source else self._directory.key_at(peer), message)
+            bare = message.size - rumours_size(message.rumours)
+            room = (1 << 16 if message.stream else self._limit) - bare
+            back = peer == source
+            first = message.rumours or self._owed(sender if back else self._directory.key_at(peer), message)
+            if back and answers:
+                first = tuple(dict.fromkeys((*answers, *first)))
             size = rumours_size(first)
             while size > room:
                 first = first[:-1]
@@ -273,7 +300,7 @@ class Watch:
             if isinstance(message, Call):
                 outbox[i] = peer, replace(message, rumours=riding)
             else:
-                outbox[i] = peer, replace(message, rumours=riding, size=message.size + rumours_size(riding))
+                outbox[i] = peer, replace(message, rumours=riding, size=bare + rumours_size(riding))
 
     def _owed(self, key: int | None, message: Any) -> tuple[Rumour, ...]:
         """What a message must say whatever else is news: what is held against its recipient, and who has gone of those it introduces."""

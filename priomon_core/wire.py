@@ -266,11 +266,9 @@ class Codec:
                 frame = Call(sender, Ask(kind))
             case 5 | 6 as kind:
                 frame = Call(sender, Ask(kind), reader.integer(KEY_BYTES, "requester"), reader.integer(KEY_BYTES, "target"))
-            case 7:
+            case _:  # a query, the last of eight
                 number, target = reader.integer(NUMBER_BYTES, "read"), reader.integer(KEY_BYTES, "target")
                 frame = Query(sender, number, target, reader.version(smallest=0), len(data))
-            case kind:
-                raise WireError(f"unknown kind of message {kind}")
         if first & _RUMOURS:
             frame = replace(frame, rumours=_take_rumours(reader))
         reader.end()

@@ -15,7 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, cast
 
 from priomon_core.config import SECOND, DetectionSettings, GossipSettings
-from priomon_core.errors import PriomonError, WireError
+from priomon_core.errors import PriomonError, QueryError, WireError
 from priomon_core.events import Event
 from priomon_core.frames import from_frame, to_frame
 from priomon_core.holdings import AgentReplica
@@ -24,9 +24,11 @@ from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import Metric
 from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
+from priomon_core.quorum import Outcome, Reads
+from priomon_core.quorum_level import Level
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_core.watch import Watch
-from priomon_core.wire import Call, Codec
+from priomon_core.wire import Codec, Plain
 from priomon_node.noticed import fields_of, kind_of
 from priomon_node.peers import Peers
 from priomon_node.view import endpoint
@@ -81,9 +83,12 @@ class Agent(asyncio.DatagramProtocol):
         phase = int(random.random() * settings.period)
         publisher = Publisher(metrics, random.random())
         strategy = Scuttlebutt(self.replica, settings)
+        self._reads = Reads(self.replica, strategy, self.replica, Random())  # nobody repeats them, so their randomness is the machine's
+        self._readers: dict[int, asyncio.Future[Outcome]] = {}
         judges = detection.detector != "none"
-        self.watch = Watch(self.replica, strategy, self.replica, settings, detection, watching) if judges else None
-        self.node = GossipNode(self.replica, strategy, publisher, book.list, settings, random, self.started_ns + phase, self.watch)
+        self.watch = Watch(self.replica, self._reads, self.replica, settings, detection, watching) if judges else None
+        begins = self.started_ns + phase
+        self.node = GossipNode(self.replica, strategy, publisher, book.list, settings, random, begins, self.watch, self._reads)
 
     @property
     def peers(self) -> list[Address]:
@@ -110,6 +115,9 @@ class Agent(asyncio.DatagramProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self._transport = None
+        for reader in self._readers.values():
+            if not reader.done():
+                reader.set_exception(QueryError("this agent has ended"))
 
     def leave(self) -> None:
         """Say goodbye, and rest."""
@@ -117,6 +125,24 @@ class Agent(asyncio.DatagramProtocol):
             self.node.leave()
             self._flush(self.now_ns())
             self.connection_lost(None)
+
+    async def read(self, name: str, level: Level, within: int) -> Outcome:
+        """Read the state of a node through others, within so many ns. Raises `QueryError`: nothing was sent, or the agent has ended."""
+        target = self.replica.holdings.current(name)
+        if target is None or self._transport is None:
+            raise QueryError(f"no node {name!r} is known here" if target is None else "this agent does not take part")
+        now = self.now_ns()
+        number = self.node.query(target.key, level, within, now)
+        reader: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._readers[number] = reader
+        try:
+            self._flush(now)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._plan()
+            return await reader
+        finally:
+            del self._readers[number]
 
     def error_received(self, exc: Exception) -> None:
         """A peer's machine answered that nobody listens there; it may do so later."""
@@ -138,12 +164,13 @@ class Agent(asyncio.DatagramProtocol):
         now = self.now_ns()
         known = self.replica.roster
         self.node.receive(from_frame(frame, self.replica, len(payload)), Address(*addr[:2]), now)
-        if self.replica.roster != known:
-            self._meet()
+        self._meet(known)
         self._flush(now)
 
-    def _meet(self) -> None:
-        """Take note of origins that came or went."""
+    def _meet(self, before: tuple[int, int]) -> None:
+        """Take note of origins that came or went since the roster was the one `before`."""
+        if self.replica.roster == before:
+            return
         others = [identity for identity in self.replica.holdings.identities() if identity.key != self.identity.key]
         for identity in others:
             if identity.name == self.identity.name:
@@ -161,14 +188,17 @@ class Agent(asyncio.DatagramProtocol):
         try:
             if now >= self._sample_at:
                 self._take_sample(now)
+            known = self.replica.roster
             self.node.wake(now)
+            self._meet(known)
+            self.node.read(now)
             self._flush(now)
         finally:  # whatever goes wrong in one round, there is a next
             self._plan()
 
     def _plan(self) -> None:
         """Wait until something is due."""
-        due = min(self.node.deadline, self._sample_at)
+        due = min(self.node.deadline, self.node.read_due, self._sample_at)
         self._timer = asyncio.get_running_loop().call_later(self._seconds_to(due), self._wake)
 
     def _seconds_to(self, due: int) -> float:
@@ -187,15 +217,20 @@ class Agent(asyncio.DatagramProtocol):
             self._report("sample failed", reason=str(error))
 
     def _flush(self, now: int) -> None:
-        """Report what the node noticed, and send what it has in its outbox."""
+        """Report what the node noticed and read, and send what it has in its outbox."""
         if self.watch is not None and self.watch.events:
             noticed = list(self.watch.events)
             self.watch.events.clear()
             for event in noticed:
                 self._notice(event)
+        for outcome in self._reads.outcomes:
+            reader = self._readers.get(outcome.number)
+            if reader is not None and not reader.done():
+                reader.set_result(outcome)
+        self._reads.outcomes.clear()
         outbox = self.node.outbox
         for peer, message in outbox:
-            said = cast(Digest | Delta | Call, message)  # scuttlebutt and the watch say nothing else
+            said = cast(Digest | Delta | Plain, message)  # scuttlebutt, the watch and reads say nothing else
             payload = self._codec.encode(to_frame(said, self.replica, now))
             data = payload if self._seal is None else self._seal.close(payload)
             if self._send(data, peer):

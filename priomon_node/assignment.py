@@ -16,7 +16,7 @@ from priomon_core.config import DetectionSettings, GossipSettings
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import MAX_METRICS, Metric, Priority
 from priomon_node.json_fields import Json, checked, refuse, types_of
-from priomon_node.script import Life, Planned, life_from_json, life_to_json, mishap_from_json, mishap_to_json
+from priomon_node.script import Life, Planned, check_ends, life_from_json, life_to_json, mishap_from_json, mishap_to_json
 
 FIELDS: Json = {
     "run": str,
@@ -200,6 +200,7 @@ def _check(assignment: Assignment) -> None:
     ends = [0, *(assignment.duration if life.ends is None else life.ends for life in assignment.lives)]
     if len(ends) < 2 or any(life.begins < end for life, end in zip(assignment.lives, ends, strict=False)):
         refuse("lives", assignment.lives, "at least one, each after the end of the one before")
+    check_ends(assignment.mishaps)
     metrics, samples, plan = assignment.metrics, assignment.samples, assignment.links
     names = [metric.name for metric in metrics]
     if not 0 < len(set(names)) == len(names) <= MAX_METRICS:

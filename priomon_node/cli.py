@@ -14,7 +14,7 @@ import click
 
 from priomon_core.config import SECOND
 from priomon_core.errors import PriomonError
-from priomon_node.cli_ask import healthcheck, leave, members, state, status, watch, why
+from priomon_node.cli_ask import healthcheck, leave, members, query, state, status, watch, why
 from priomon_node.cli_cluster import cluster
 from priomon_node.cli_config import config
 from priomon_node.cli_keys import keygen, keys
@@ -30,7 +30,7 @@ def main() -> None:
     """Run PrioMon on this machine."""
 
 
-for _verb in (run, cluster, orchestrate, config, keygen, keys, members, state, why, watch, status, leave, healthcheck):
+for _verb in (run, cluster, orchestrate, config, keygen, keys, members, state, why, query, watch, status, leave, healthcheck):
     main.add_command(_verb)
 
 

@@ -32,9 +32,9 @@ class Agent:
     url: str
     token: str | None
 
-    def ask(self, path: str, field: str, method: str = "GET") -> dict[str, Any]:
+    def ask(self, path: str, field: str, method: str = "GET", patience: float = PATIENCE) -> dict[str, Any]:
         """The JSON object at a path. Only a PrioMon agent's has this `field`."""
-        with self._open(method, path, PATIENCE) as response, self._faults():
+        with self._open(method, path, patience) as response, self._faults():
             answer = json.loads(response.read())
             if not isinstance(answer, dict) or field not in answer:
                 raise ValueError("an answer of another program")
@@ -175,6 +175,35 @@ def why(agent: Agent, node: str, as_json: bool) -> None:
     click.echo(json.dumps(answer["why"]) if as_json else "\n".join(answer["told"]))
 
 
+@click.command(epilog="\b\nExamples:\n  python -m priomon_node query web-3\n  python -m priomon_node query web-3 --level 'agree(3)' --json")
+@click.argument("node")
+@click.option("--level", default="majority", show_default=True, help="local, from(N), majority, all or agree(N).")
+@click.option("--deadline", type=click.FloatRange(0, 60, min_open=True), default=2.0, show_default=True, help="Seconds to try for.")
+@asking
+def query(agent: Agent, node: str, level: str, deadline: float, as_json: bool) -> None:
+    """Read the values of NODE through other nodes; the freshest that they hold.
+
+    Ends with 1 if the level was not met in time; what is then shown is partial.
+    """
+    from urllib.parse import quote, urlencode
+
+    asked = urlencode({"level": level, "deadline": deadline})
+    answer = agent.ask(f"/v1/query/{quote(node, safe='')}?{asked}", "query", patience=PATIENCE + deadline)["query"]
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        rows = [
+            (metric, f"{value['value']:.4g}", value["unit"], _between(value["low"], value["high"]), _age(value["age_seconds"]))
+            for metric, value in answer["metrics"].items()
+        ]
+        _table(("metric", "value", "unit", "between", "age"), rows)
+        click.echo(f"version {answer['version']}, from {answer['from']}, after {answer['latency_seconds'] * 1e3:.1f} ms")
+        _table(("answered", "version", "age"), [(o["name"], str(o["version"]), _age(o["age_seconds"])) for o in answer["responders"]])
+    if answer["partial"]:
+        count = len(answer["responders"])
+        raise click.ClickException(f"partial: {count} other nodes answered, which does not meet the level {answer['level']}")
+
+
 @click.command(epilog="\b\nExample:\n  python -m priomon_node watch --json")
 @asking
 def watch(agent: Agent, as_json: bool) -> None:
@@ -219,7 +248,7 @@ def healthcheck(agent: Agent, as_json: bool) -> None:
     click.echo(json.dumps(answer) if as_json else "healthy")
 
 
-COMMANDS = (members, state, why, watch, status, leave, healthcheck)
+COMMANDS = (members, state, why, query, watch, status, leave, healthcheck)
 
 
 def _age(seconds: float | None) -> str:

@@ -6,6 +6,7 @@
     GET  /v1/nodes/{name}      one name's values, ages and error bounds
     GET  /v1/state             everybody's
     GET  /v1/why/{name}        why a node is held for what it is
+    GET  /v1/query/{name}      a node's state, read through others: ?level=majority&deadline=2
     GET  /v1/status            the agent itself
     GET  /v1/events            what happens, as server-sent events
     GET  /v1/telemetry         versions and counters, exact, for whoever measures the cluster
@@ -38,8 +39,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from priomon_core.errors import PriomonError, SettingError
+from priomon_core.config import SECOND
+from priomon_core.errors import PriomonError, QueryError, SettingError
 from priomon_core.identity import Address
+from priomon_core.quorum_level import parse_level
 from priomon_core.why import told
 from priomon_node import prometheus, view
 from priomon_node.access import refusal
@@ -50,6 +53,7 @@ OPEN_PATHS = {"/healthz", "/readyz"}  # who looks after containers has no token,
 HEARTBEAT = 15.0  # seconds of silence after which a stream says that it lives
 GRACE = 2  # seconds that requests under way have when the agent ends
 MOST_CONNECTIONS = 64
+LONGEST_READ = 60.0  # seconds
 LARGEST_BODY = 16 << 20  # bytes; an hour of samples and more
 
 
@@ -171,6 +175,17 @@ class Api:
             raise self._unknown(name)
         return JSONResponse({"why": reasons, "told": told(reasons)})
 
+    async def query(self, request: Request) -> Response:
+        name, asked = request.path_params["name"], request.query_params
+        if name not in [node["name"] for node in view.nodes(self._agent)]:
+            raise self._unknown(name)
+        within = _seconds(asked.get("deadline", "2"))
+        try:
+            outcome = await self._agent.read(name, parse_level(asked.get("level", "majority")), round(within * SECOND))
+        except QueryError as error:
+            raise HTTPException(409, str(error)) from None
+        return JSONResponse({"query": view.answer(self._agent, name, outcome)})
+
     def _unknown(self, name: str) -> HTTPException:
         near = get_close_matches(name, [node["name"] for node in view.nodes(self._agent)], 1)
         hint = f"; did you mean {near[0]!r}?" if near else "; see /v1/nodes"
@@ -217,6 +232,17 @@ class Api:
         return JSONResponse({"leaving": True}, 202)
 
 
+def _seconds(text: str) -> float:
+    """A deadline as it stands in a request."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_READ:
+        raise HTTPException(400, f"deadline: expected more than 0 and up to {LONGEST_READ:g} seconds, found {text!r}")
+    return seconds
+
+
 async def _document(request: Request) -> object:
     """The JSON body of a request, if it is not too large."""
     body = bytearray()
@@ -245,6 +271,7 @@ def create_app(
         Route("/v1/nodes/{name:path}", api.node),
         Route("/v1/state", api.state),
         Route("/v1/why/{name:path}", api.why),
+        Route("/v1/query/{name:path}", api.query),
         Route("/v1/status", api.status),
         Route("/v1/telemetry", api.telemetry),
         Route("/v1/events", api.events),

@@ -6,7 +6,7 @@ mend, alter or restore. Sets of nodes are arrays of indexes.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import asdict, dataclass
 
 from priomon_core import links
@@ -123,3 +123,17 @@ def mishap_from_json(name: str, document: tuple[int, str, Json]) -> Planned:
     if kind == "skew" and not 0.1 < found["rate"] < 10:
         refuse(f"{name}[2].rate", found["rate"], "a rate between 0.1 and 10")
     return when, made(**found)
+
+
+def check_ends(mishaps: Sequence[Planned]) -> None:
+    """Raise `SettingError` for a mend or restore without the cut or change that it ends."""
+    begun: set[tuple[type[Mishap], int]] = set()
+    for when, mishap in sorted(mishaps, key=lambda planned: planned[0]):
+        match mishap:
+            case Cut(number) | Alter(number):
+                begun.add((type(mishap), number))
+            case Mend(number) | Restore(number):
+                begin = (Cut if isinstance(mishap, Mend) else Alter, number)
+                if begin not in begun:
+                    refuse("mishaps", mishap, f"what it ends, {begin[0].__name__.lower()} {number}, before {when} ns")
+                begun.remove(begin)

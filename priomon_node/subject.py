@@ -109,9 +109,10 @@ class Subject(Agent):
             self._diary.append(["published", version, self._run_time(), replica.values.changes(replica.own, before, version)])
             self._written = version
 
-    def _meet(self) -> None:
+    def _meet(self, before: tuple[int, int]) -> None:
         """Report who came or went; whom to gossip with is the assignment's."""
-        self._report("members changed", known=sum(1 for version in self.replica.versions if version))
+        if self.replica.roster != before:
+            self._report("members changed", known=self.replica.roster[0])
 
     def _notice(self, event: Event) -> None:
         super()._notice(event)

@@ -15,6 +15,8 @@ from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import STEPS_PER_BOUND, Metric
 from priomon_core.priority import Publisher
+from priomon_core.quorum import Outcome
+from priomon_core.quorum_level import Level
 from priomon_core.watch import Watch
 from priomon_core.why import Reasons
 from priomon_core.why import why as reasons
@@ -45,6 +47,7 @@ class Observed(Protocol):
     def peers(self) -> Collection[Any]: ...
 
     def now_ns(self) -> int: ...
+    async def read(self, name: str, level: Level, within: int) -> Outcome: ...
 
 
 def nodes(agent: Observed) -> list[Json]:
@@ -144,6 +147,36 @@ def samples(agent: Observed) -> dict[str, dict[str, int]]:
 def why(agent: Observed, name: str) -> Reasons | None:
     """Why a node is held for what it is (see why.py of the core); None where nobody judges."""
     return None if agent.watch is None else reasons(agent.watch, name, agent.now_ns())
+
+
+def answer(agent: Observed, name: str, outcome: Outcome) -> Json:
+    """How a read of a node ended: {name, level, met, partial, latency_seconds, messages, version, age_seconds, from, metrics, responders}.
+
+    `from` is who holds the values, and `metrics` are as in `state`; `responders` are the others that answered, each {name, version,
+    age_seconds}, in the order of their answers.
+    """
+    replica, result = agent.replica, outcome.result
+
+    def called(key: int) -> str:
+        slot = replica.known(key)
+        return f"{key:08x}" if slot is None else replica.values.identity(slot).name
+
+    def age(sampled_at: int) -> float:
+        return (outcome.ended - sampled_at) / SECOND
+
+    return {
+        "name": name,
+        "level": str(outcome.level),
+        "met": outcome.met,
+        "partial": not outcome.met,
+        "latency_seconds": (outcome.ended - outcome.began) / SECOND,
+        "messages": outcome.messages,
+        "version": result.version,
+        "age_seconds": age(result.sampled_at),
+        "from": called(result.key),
+        "metrics": {agent.metrics[i].name: _reading(agent.metrics[i], level, age(result.sampled_at)) for i, level in result.levels},
+        "responders": [{"name": called(one.key), "version": one.version, "age_seconds": age(one.sampled_at)} for one in outcome.answers],
+    }
 
 
 def endpoint(address: Address) -> str:

@@ -102,13 +102,25 @@ DETECTION = (
 )
 """Of runs whose nodes judge each other. Times are medians over the crashes, from each of them on."""
 
+QUERIES = (
+    Measure("query success", "", lambda s: s["queries"]["success"]),
+    Measure("query latency p50", "s", lambda s: s["queries"]["latency_seconds"]["p50"]),
+    Measure("query latency p99", "s", lambda s: s["queries"]["latency_seconds"]["p99"]),
+    Measure("messages per query", "", lambda s: s["queries"]["messages_per_query"]),
+    Measure("age of answers p50", "s", lambda s: s["queries"]["age_seconds"]["p50"]),
+    Measure("age of answers p99", "s", lambda s: s["queries"]["age_seconds"]["p99"]),
+)
+"""Of runs whose nodes read each other."""
+
 
 def compare(a: Sequence[Summary], b: Sequence[Summary]) -> list[Row]:
-    """The measures of two groups, given as the summaries of their runs: those of the cluster, of detection, and of each metric in all."""
+    """The measures of two groups, given as the summaries of their runs: of the cluster, detection, reads, and each metric in all."""
     everywhere = set.intersection(*({*summary["published"]} for summary in [*a, *b]))
     metrics = [metric for metric in a[0]["published"] if metric in everywhere]
     detection = DETECTION if all(summary.get("detection") for summary in [*a, *b]) else ()  # which older stores do not have
-    return [_row(measure, a, b) for measure in [*MEASURES, *detection, *(one for metric in metrics for one in _of_metric(metric))]]
+    queries = QUERIES if all(summary.get("queries") for summary in [*a, *b]) else ()
+    shared = [*MEASURES, *detection, *queries]
+    return [_row(measure, a, b) for measure in [*shared, *(one for metric in metrics for one in _of_metric(metric))]]
 
 
 def quartiles(values: Sequence[float]) -> Quartiles:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from priomon_core.metrics import Metric
 from priomon_results.measures import Measures, Publications, Versions, measure
+from priomon_results.queries import Query, QueryTotals
 from priomon_results.spread import SHARES, SpreadTracker
 from priomon_results.store import RunWriter
 from priomon_results.verdicts import Verdicts
@@ -70,8 +71,8 @@ class Observer:
     """Sees everything and changes nothing. `followed` origins, evenly over all `nodes`, have their updates followed, each until it begins
     another life. `verdicts` is told what nodes notice of each other, if they judge each other, by whoever shows them.
 
-    `total` holds the distributions over all probes so far, `spread` the updates followed, and `converged_at` the first time (ns) at
-    which all live nodes, two at least, were seen to know each other.
+    `total` holds the distributions over all probes so far, `queries` the reads, `spread` the updates followed, and
+    `converged_at` the first time (ns) at which all live nodes, two at least, were seen to know each other.
     """
 
     def __init__(self, writer: RunWriter, metrics: Sequence[Metric], nodes: int, followed: int, verdicts: Verdicts | None = None) -> None:
@@ -81,6 +82,7 @@ class Observer:
         origins = np.linspace(0, nodes - 1, min(nodes, followed)).round().astype(int)
         self.spread = SpreadTracker(origins.tolist(), nodes)
         self.verdicts = verdicts
+        self.queries = QueryTotals()
         self._numbers = count()  # of false positives
         self._lives: NDArray[np.int64] | None = None
         self._writer = writer
@@ -134,6 +136,12 @@ class Observer:
             held = look.believed[look.live]
             self._writer.add("belief", [(t, int(held.min()), float(np.median(held)), int(held.max()))])
         self._write_false_positives()
+
+    def read(self, queries: Sequence[Query]) -> None:
+        """Count and store reads that have ended."""
+        first = self.queries.count
+        self._writer.add("query", [(number, *query.row()) for number, query in enumerate(queries, first)])
+        self.queries.add(queries)
 
     def write_ending(
         self,

@@ -32,7 +32,7 @@ PUBLISHED, FILTERED = PALETTE[1], "#BFD3E6"
 TEXT, MUTED, GRID = "#222222", "#666666", "#DDDDDD"
 LARGEST_SVG = 300_000  # bytes; a report shows a larger drawing as a PNG
 WIDTH = 9.0  # inches: 900 px in an SVG
-LEGEND = 125  # characters of a legend that fit into that
+LEGEND = 105  # characters of a legend that fit into that
 WIDE_SPREAD = 20  # traffic that differs by a larger factor gets a log axis
 UNITS = {metric.name: metric.unit for metric in BUILT_IN}
 
@@ -166,10 +166,16 @@ def plainly(value: float, position: int) -> str:
 
 
 def legend_above(axes: Axes) -> None:
-    """The legend over the plot, where it covers no curve; in as few columns as the labels are long."""
+    """The legend over the plot, where it covers no curve; in as many columns as the labels leave room for."""
     _, labels = axes.get_legend_handles_labels()
-    columns = min(4, max(1, LEGEND // (max(map(len, labels)) + 5)))
+    columns = next((columns for columns in (4, 3, 2) if _legend_width(labels, columns) <= LEGEND), 1)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
+
+
+def _legend_width(labels: Sequence[str], columns: int) -> int:
+    """Characters from the left to the right of a legend, with six for the sample beside each label."""
+    lines = -(-len(labels) // columns)
+    return sum(max(map(len, labels[first : first + lines])) + 6 for first in range(0, len(labels), lines))
 
 
 def in_bytes(value: float) -> str:

@@ -17,6 +17,7 @@ from priomon_results.plot_style import MUTED, PALETTE, by_scenario, drawing, new
 from priomon_results.plots_distribution import distribution, spread
 from priomon_results.plots_faults import alive, detection
 from priomon_results.plots_over_time import convergence, published_over_time, traffic
+from priomon_results.plots_queries import queries
 from priomon_results.plots_shares import published_filtered, traffic_by_strategy
 from priomon_results.schema import RunRows
 from priomon_results.store import Store
@@ -86,7 +87,7 @@ PLOTS = (
     Plot(
         "alive",
         "Where the line leaves the dashed one, nodes are wrong about each other: above it they have not noticed a stop yet, below it they"
-        " hold live ones dead. The shade is the range over all live nodes.",
+        " hold live ones dead. The shade is the range over all live nodes; one that has just started knows itself only.",
         lambda runs: alive(runs[-1]),
         lambda runs: any(len(runs[-1].rows(table)["t"]) for table in ("belief", "fault")),
     ),
@@ -95,6 +96,12 @@ PLOTS = (
         "For every crash: when it was first suspected, and when one, half, 99 % and all of the nodes that knew the crashed node held it dead.",
         lambda runs: detection(runs[-1]),
         lambda runs: bool(len(runs[-1].rows("belief")["t"]) and (runs[-1].rows("fault")["kind"] == "crash").any()),
+    ),
+    Plot(
+        "queries",
+        "Reads that took at most so long, cost at most so many messages, and returned what was at most so old.",
+        queries,
+        lambda runs: any(len(run.rows("query")["t"]) for run in runs),
     ),
     Plot(
         "published_filtered",

@@ -14,7 +14,7 @@ from priomon_results.schema import RunRows
 
 MOST_LINES = 12  # more stops than this are ticks at the foot of a plot
 SPANS = {"partition": PALETTE[3], "pause": PALETTE[4], "degrade": PALETTE[5], "skew": PALETTE[2]}
-STOPS = {"crash": "--", "leave": ":"}
+STOPS = {"crash": (TEXT, "--"), "leave": (PALETTE[2], ":")}
 ACTUAL: dict[str, Any] = {"color": PALETTE[1], "linestyle": (0, (4, 1.5)), "linewidth": 1.4, "drawstyle": "steps-post"}
 CURVES = (
     ("suspected", "first suspicion", 4),
@@ -33,7 +33,7 @@ def detection(run: RunRows) -> Figure:
     crashes = (rows["kind"] == "crash") & (rows["audience"] > 0)
     count = int(crashes.sum())
     if not count:
-        return nothing_to_draw(title, [run], "No node crashed in this run while others knew it.")
+        return nothing_to_draw(title, [run], "No crash of a node that others knew was stored.")
     figure = new_figure(title, [run], note=f"{count:,} crashes; a curve that ends below 100 % has crashes that never got so far")
     axes = figure.add_subplot()
     for column, label, colour in CURVES:
@@ -62,7 +62,9 @@ def alive(run: RunRows) -> Figure:
     axes = figure.add_subplot()
     mark_faults(axes, [run])
     if len(belief["t"]):
-        axes.fill_between(belief["t"], belief["low"], belief["high"], color=PALETTE[0], alpha=0.25, linewidth=0, label="believed: all nodes")
+        axes.fill_between(
+            belief["t"], belief["low"], belief["high"], color=PALETTE[0], alpha=0.25, linewidth=0, label="believed: all nodes"
+        )
         axes.plot(belief["t"], belief["median"], color=PALETTE[0], label="believed: median of the nodes")
     axes.plot(sample["t"], sample["live"], **ACTUAL, label="run and do not stand still")
     axes.set_xlim(0, sample["t"][-1])
@@ -82,13 +84,14 @@ def mark_faults(axes: Axes, runs: Sequence[RunRows]) -> None:
         spans = [(begin, max(ends) if np.isnan(until) else until) for found, begin, until in common if found == kind]
         for index, (begin, until) in enumerate(_merged(spans)):
             axes.axvspan(begin, until, color=colour, alpha=0.18, linewidth=0, zorder=0, label="" if index else kind)
-    for kind, style in STOPS.items():
+    for kind, (colour, style) in STOPS.items():
         times = sorted({begin for found, begin, _ in common if found == kind})
         if len(times) > MOST_LINES:
-            axes.plot(times, np.zeros(len(times)), "|", color=TEXT, alpha=0.5, transform=axes.get_xaxis_transform(), label=kind, zorder=1)
+            place: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "zorder": 1, "clip_on": False}
+            axes.plot(times, np.zeros(len(times)), "|", color=colour, label=kind, **place)
             continue
         for index, time in enumerate(times):
-            axes.axvline(time, color=TEXT, alpha=0.6, linestyle=style, linewidth=1, zorder=1, label="" if index else kind)
+            axes.axvline(time, color=colour, alpha=0.6, linestyle=style, linewidth=1, zorder=1, label="" if index else kind)
 
 
 def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -134,10 +134,31 @@ DETECTION = (
 )
 """Of a run whose nodes judge each other."""
 
+QUERIES = (
+    Measure(
+        "Query success",
+        "Share of the reads that met their level in time; of the others, those that answered with less.",
+        lambda s: f"{s['queries']['success'] * 100:.5g} % of {s['queries']['count']:,}, {s['queries']['partial'] * 100:.3g} % partial",
+    ),
+    Measure(
+        "Query latency",
+        "From the beginning of a read to its end, partial ones among them.",
+        lambda s: quantiles(s["queries"]["latency_seconds"], seconds),
+    ),
+    Measure("Messages per query", "Questions sent and answers received.", lambda s: number(s["queries"]["messages_per_query"])),
+    Measure(
+        "Age of answers",
+        "From the sample of what a read returned to the read's end.",
+        lambda s: quantiles(s["queries"]["age_seconds"], seconds),
+    ),
+)
+"""Of a run whose nodes read each other."""
+
 
 def measures(summaries: Sequence[Summary]) -> tuple[Measure, ...]:
     """The lines that a table of these runs has."""
-    return MEASURES + (DETECTION if all(summary.get("detection") for summary in summaries) else ())
+    detection = DETECTION if all(summary.get("detection") for summary in summaries) else ()
+    return MEASURES + detection + (QUERIES if all(summary.get("queries") for summary in summaries) else ())
 
 
 def write_report(store: Store, runs: Sequence[int], path: Path, *, pictures: Sequence[Path], command: str) -> None:

@@ -143,11 +143,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             t REAL NOT NULL, low INTEGER NOT NULL, median REAL NOT NULL, high INTEGER NOT NULL,
             PRIMARY KEY (run, t)) WITHOUT ROWID""",
     ),
+    (
+        # Quorum reads by their beginnings. `ok` and `partial` are 0 or 1; `latency` and `age` (of the answer) are NULL if there was none,
+        # and so is `behind`, the number of versions that the target had published since.
+        """CREATE TABLE query (
+            run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+            number INTEGER NOT NULL, t REAL NOT NULL, node INTEGER NOT NULL, target INTEGER NOT NULL, level TEXT NOT NULL,
+            ok INTEGER NOT NULL, partial INTEGER NOT NULL, latency REAL, messages INTEGER NOT NULL, age REAL, behind INTEGER,
+            PRIMARY KEY (run, number)) WITHOUT ROWID""",
+    ),
 )
 
 TABLES = (
     *("sample", "node_sample", "metric_sample", "metric_count", "update_spread", "distribution", "node", "edge"),
-    *("fault", "detection", "false_positive", "belief"),
+    *("fault", "detection", "false_positive", "belief", "query"),
 )
 
 

@@ -41,7 +41,8 @@ class Ending:
 def summarise(observer: Observer, ending: Ending) -> Summary:
     """What a run came to. Times are seconds of the run's clock; None stands for what did not happen or was not measured.
 
-    Rates are per node and second in which it ran; `detection` is as `Verdicts.summary` says, None if nodes do not judge each other.
+    Rates are per node and second in which it ran; `detection` is as `Verdicts.summary` says, None if nodes do not judge each other;
+    `queries` as `QueryTotals.summary` says.
     """
     seconds, traffic = ending.now / 1e9, ending.traffic
     converged = observer.converged_at
@@ -75,6 +76,7 @@ def summarise(observer: Observer, ending: Ending) -> Summary:
         "lost": dict(ending.lost),
         "faults": ending.faults,
         "detection": observer.verdicts.summary(ending.period) if observer.verdicts is not None and ending.detects else None,
+        "queries": observer.queries.summary(),
         "saving_vs_baseline": None,
     }
 

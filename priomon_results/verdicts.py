@@ -3,8 +3,8 @@
 A *life* is one generation of a node, from its start until it crashes or leaves. Lives are numbered by whoever tells this story, the
 simulator or the orchestrator of real agents; it tells all that happens and all that is noticed in the order of time, in nanoseconds.
 
-An observer is asked to notice the end of a life if it ran and knew that life at that time. It is let off when it stops itself, or hears
-of the node's next life first.
+An observer is asked to notice the end of a life if it ran and knew that life at that time, and no cut lay between them. It is let off
+when it stops itself, or hears of the node's next life first.
 
 A suspicion or a verdict is a *false positive* if its subject ran and did not stand still, and no cut lay between subject and observer,
 then or lately. Lately means: so shortly ago that an old suspicion may still be under way. False positives are told apart by their
@@ -98,6 +98,9 @@ class _Cut:
     targets: frozenset[int]
     until: int | None = None
 
+    def lies_between(self, a: int, b: int) -> bool:
+        return (a in self.sources and b in self.targets) or (b in self.sources and a in self.targets)
+
 
 class Verdicts:
     """The story of a run; `nodes[life]` is whose life it is, and all nodes run their first life from the start on.
@@ -140,7 +143,10 @@ class Verdicts:
         for observers in self._held.values():
             observers.discard(life)
         self._settle()
-        self._ends[life] = _End(node, at, announced, (self._running & set(knowing)) - self._held.pop(life, set()))
+        asked = (self._running & set(knowing)) - self._held.pop(life, set())
+        cuts = [cut for cut in self._cuts.values() if cut.until is None]
+        asked = {other for other in asked if not any(cut.lies_between(self._nodes[other], node) for cut in cuts)}
+        self._ends[life] = _End(node, at, announced, asked)
 
     def started(self, life: int, at: int) -> None:
         """A node that was down begins a life."""
@@ -173,7 +179,7 @@ class Verdicts:
         """A life suspects another."""
         if subject in self._running:
             self._judge("suspicion", at, observer, subject)
-        elif (end := self._ends.get(subject)) is not None and end.suspected is None:
+        elif (end := self._ends.get(subject)) is not None and end.suspected is None and observer in end.waiting:
             end.suspected = at
 
     def died(self, at: int, observer: int, subject: int) -> None:
@@ -237,7 +243,7 @@ class Verdicts:
         """Count an accusation of a life that runs, if it is a false positive."""
         nodes = self._nodes[observer], self._nodes[subject]
         fresh = [cut for cut in self._cuts.values() if self._is_fresh(cut.until, at)]
-        if subject in self._still or any(_lies_between(cut, *nodes) or _lies_between(cut, *reversed(nodes)) for cut in fresh):
+        if subject in self._still or any(cut.lies_between(*nodes) for cut in fresh):
             return
         circumstances: Circumstances = "healthy"
         if self._starved(subject, at):
@@ -254,10 +260,6 @@ class Verdicts:
 
     def _is_fresh(self, until: int | None, at: int) -> bool:
         return until is None or at - until <= self._lately
-
-
-def _lies_between(cut: _Cut, source: int, target: int) -> bool:
-    return source in cut.sources and target in cut.targets
 
 
 def _described(seconds: Sequence[float | None], unit: float) -> dict[str, float | None] | None:

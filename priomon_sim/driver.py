@@ -23,6 +23,7 @@ from priomon_core.links import Links
 from priomon_core.metrics import Metric
 from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
+from priomon_core.quorum import Reads
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Strategy
 from priomon_core.watch import Watch
@@ -84,7 +85,8 @@ class Driver:
     `peers[i]` are the nodes that node i gossips with, `series[i]` (float64 [samples, metrics]) its true values, one row per
     `sample_every` ns and used again from the start if the run is longer. Rounds begin at a random phase of each node's own, or all
     `together`, as in the synchronous models of theory. A datagram takes `overhead` bytes on the wire beside its message. `detection`
-    lets nodes find out who is alive, `generations[i]` is how many lives node i will have (see lives.py).
+    lets nodes find out who is alive, `generations[i]` is how many lives node i will have (see lives.py); with `reads`, nodes can be
+    asked to read each other.
 
     Counters per node: `bytes_sent` and `bytes_received` (on the wire, with headers), `datagrams_sent`. `versions` uint16 [observers,
     origins], with a line and a column for each life, is all that the nodes know; `nodes[i]` is node i's present or last life, whose slot
@@ -106,6 +108,7 @@ class Driver:
         overhead: int = UDP_IPV4_HEADERS,
         detection: DetectionSettings = NO_DETECTION,
         generations: Sequence[int] | None = None,
+        reads: bool = False,
     ) -> None:
         count = len(peers)
         self.clock = clock
@@ -120,6 +123,7 @@ class Driver:
         self.versions = np.zeros((origins, origins), np.uint16)
         self._metrics = metrics
         self._strategy = strategy
+        self._reads = reads
         self._peers = peers
         self._seed = seed
         self.slots = [slots[0] for slots in self.lives.slots]
@@ -152,12 +156,14 @@ class Driver:
         random = Random(stream(self._seed, name))
         phase = phase or int(random.random() * self.settings.period)
         publisher = Publisher(self._metrics, random.random())
-        strategy = self._strategy(replica, self.settings)
+        strategy, addresses = self._strategy(replica, self.settings), Addresses(self.lives, replica)
+        reads = Reads(replica, strategy, addresses, Random(stream(self._seed, name, "reads"))) if self._reads else None
         watch = None
         if self.detection.detector != "none":
             watching = Random(stream(self._seed, name, "watch"))
-            watch = Watch(replica, strategy, Addresses(self.lives, replica), self.settings, self.detection, watching)
-        return GossipNode(replica, strategy, publisher, self._peers[index], self.settings, random, self.clock._now + phase, watch)
+            watch = Watch(replica, reads or strategy, addresses, self.settings, self.detection, watching)
+        begins = self.clock._now + phase
+        return GossipNode(replica, strategy, publisher, self._peers[index], self.settings, random, begins, watch, reads)
 
     def _set_going(self, index: int) -> None:
         """Start the timers of a node's present life."""
@@ -230,6 +236,14 @@ class Driver:
         """A timer of a life that is not awake: it waits for the end of a standstill; a life that is over has no timers."""
         if index in self._frozen and self.nodes[index] is node:
             self._frozen[index].timers.append((event, callback))
+
+    def flush(self, index: int) -> None:
+        """Send what a node has to say after somebody else than its timers has moved it."""
+        self._send(index, self.now)
+
+    def is_awake(self, index: int) -> bool:
+        """Whether a node runs and does not stand still."""
+        return self._awake[index] is not None
 
     @property
     def now(self) -> int:

@@ -22,7 +22,7 @@ def watch(world: World, writer: RunWriter, progress: Callable[[], None]) -> Obse
     observer = Observer(writer, world.metrics, world.scenario.nodes, settings.spread_origins, world.chronicle.verdicts)
 
     def probe() -> None:
-        _tell(world)
+        _tell(world, observer)
         world.driver.trace_hash()  # it takes the trace in, which would else grow with every delivery
         observer.probe(_look(world), world.driver.truth(), _traffic(world))
         progress()
@@ -34,7 +34,7 @@ def watch(world: World, writer: RunWriter, progress: Callable[[], None]) -> Obse
 
 def write_ending(world: World, observer: Observer) -> None:
     """Let the observer store what is known only at the end."""
-    _tell(world)
+    _tell(world, observer)
     places = topology.layout(world.graph, world.scenario.seed)
     samples = [[(published, filtered) for published, filtered in node] for node in world.driver.sampled().tolist()]
     observer.write_ending(world.driver.lives.names, places, world.graph.edges(), samples, world.chronicle.faults())
@@ -75,8 +75,10 @@ def _look(world: World) -> Look:
     return Look(driver.now, driver.versions[np.ix_(slots, slots)], publications.of(slots), driver.awake(), slots, driver.believed())
 
 
-def _tell(world: World) -> None:
+def _tell(world: World, observer: Observer) -> None:
     """Let the run's story go on up to now."""
+    if world.queries is not None:
+        observer.read(world.queries.take())
     driver = world.driver
     world.chronicle.tell(driver.now, driver.noticed(), lambda life: np.flatnonzero(driver.versions[:, life]).tolist())
 

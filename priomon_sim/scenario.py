@@ -25,6 +25,7 @@ from priomon_sim.scenario_gossip import BUILT_IN_METRICS, Gossip, Measure, Metri
 from priomon_sim.scenario_messages import explain, locate
 from priomon_sim.scenario_network import Network
 from priomon_sim.scenario_problems import Problem, ScenarioError
+from priomon_sim.scenario_queries import Queries
 from priomon_sim.scenario_settings import OrNone, OrPeriod, Settings, written
 from priomon_sim.scenario_sweep import Sweep
 from priomon_sim.scenario_topology import Complete, Topology
@@ -74,6 +75,8 @@ class Scenario(Settings):
     """How nodes find out who is alive. Default: they do not."""
     faults: Faults = ()
     """What goes wrong, and when: a list of {at, kind, nodes, ...}. Default: none."""
+    queries: OrNone[Queries] = written("none")
+    """Reads of the state of nodes through others. Default: none."""
     measure: Measure = Measure()
     """How closely the run is watched. Default: a probe per second."""
     sweep: OrNone[Sweep] = Field(default="none", exclude=True)  # type: ignore[assignment]  # what else is run is no part of this run

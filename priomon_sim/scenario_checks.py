@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from priomon_core.errors import SettingError
+from priomon_core.errors import QueryError, SettingError
 from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
 from priomon_core.metrics import MAX_METRICS
+from priomon_core.quorum_level import parse_level
 from priomon_sim.scenario_network import IDLE_QUEUE
 from priomon_sim.scenario_problems import unknown
 from priomon_sim.scenario_workload import Synthetic, Trace
@@ -102,6 +103,15 @@ def _faults_can_strike(scenario: Scenario) -> Iterator[Finding]:
         Timeline(scenario.faults, names, scenario.seed, scenario.duration, lambda conditions: LinkModel(Constant(0)))
     except TimelineError as error:
         yield from ((("faults", number), message) for number, message in error.findings.items())
+
+
+@check("queries", "nodes")
+def _enough_to_ask(scenario: Scenario) -> Iterator[Finding]:
+    if scenario.queries is not None:
+        try:
+            parse_level(scenario.queries.level).others(scenario.nodes)
+        except QueryError as error:
+            yield ("queries", "level"), str(error)
 
 
 @check("metrics", "filter")

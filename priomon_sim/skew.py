@@ -7,6 +7,8 @@ from typing import Any
 
 from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
+from priomon_core.quorum import Reads
+from priomon_core.quorum_level import Level
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Outbox, Strategy
 from priomon_core.watch import Watch
@@ -67,6 +69,24 @@ class Skewed:
     def watch(self) -> Watch | None:
         """The node's."""
         return self.node.watch
+
+    @property
+    def reads(self) -> Reads | None:
+        """The node's."""
+        return self.node.reads
+
+    @property
+    def read_due(self) -> int:
+        """See `GossipNode`."""
+        return self.shared(self.node.read_due)
+
+    def query(self, target: int, level: Level, within: int, now: int) -> int:
+        """See `GossipNode.query`."""
+        return self.node.query(target, level, within, self.local(now))
+
+    def read(self, now: int) -> None:
+        """See `GossipNode.read`."""
+        self.node.read(self.local(now))
 
     def sample(self, values: Sequence[float], now: int) -> None:
         """See `GossipNode.sample`."""

@@ -22,8 +22,9 @@ from priomon_sim.chronicle import Chronicle, longest_suspicion
 from priomon_sim.clock import Clock
 from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver, StrategyFactory
-from priomon_sim.lives import identities
 from priomon_sim.faults import inject
+from priomon_sim.lives import identities
+from priomon_sim.queries import QueryLoad
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_topology import Graph
 from priomon_sim.timeline import Timeline
@@ -68,6 +69,7 @@ class World:
     graph: Any
     driver: Driver
     chronicle: Chronicle
+    queries: QueryLoad | None
     notes: list[str]
 
 
@@ -130,13 +132,15 @@ def build(scenario: Scenario, series: Series | None = None, make: type[Driver] =
         overhead=plan.overhead,
         detection=scenario.detection.settings(),
         generations=plan.timeline.generations,
+        reads=scenario.queries is not None,
     )
     inject(driver, plan.timeline)
     if scenario.start == "known":
         driver.introduce_all()
     lately = longest_suspicion(driver.detection, scenario.nodes, plan.gossip.period)
     chronicle = Chronicle(plan.timeline.actions, driver.lives, lately)
-    return World(scenario, plan, plan.metrics, plan.graph, driver, chronicle, plan.notes)
+    queries = None if scenario.queries is None else QueryLoad(driver, scenario.queries, scenario.seed, scenario.duration)
+    return World(scenario, plan, plan.metrics, plan.graph, driver, chronicle, queries, plan.notes)
 
 
 def _graph(scenario: Scenario) -> Any:

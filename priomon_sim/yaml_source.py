@@ -73,20 +73,28 @@ class Source:
         self.put(path, value, place, place)
 
     def put(self, path: tuple[str, ...], value: Any, key: Place, place: Place) -> None:
-        """Put `value`, written at `place`, under a key written at `key`. Raises `ScenarioError` if something else is in its way."""
-        *parents, last = path
-        here = self.data
-        for depth, step in enumerate(parents, 1):
-            here = here.setdefault(step, {})
-            if not isinstance(here, dict):
-                message = f"{'.'.join(path[:depth])} is {show(here)}, which holds no keys; set the whole of it"
+        """Put `value`, written at `place`, under a key written at `key`; elements of lists go by their numbers, from 0 on.
+
+        Raises `ScenarioError` if something else is in its way.
+        """
+        here: Any = self.data
+        steps: list[Step] = []
+        for depth, name in enumerate(path, 1):
+            if isinstance(here, list) and not (name.isdecimal() and int(name) < len(here)):
+                raise ScenarioError([key.problem((), f"{dotted(tuple(steps))} has {len(here)} elements, expected the number of one, from 0")])
+            if not isinstance(here, (dict, list)):
+                message = f"{dotted(tuple(steps))} is {show(here)}, which holds no keys; set the whole of it"
                 raise ScenarioError([key.problem((), message)])
-        here[last] = value
+            steps.append(int(name) if isinstance(here, list) else name)
+            if depth < len(path):
+                here = here.setdefault(name, {}) if isinstance(here, dict) else here[int(name)]
+        here[steps[-1]] = value
+        whole = tuple(steps)
         for places in (self.keys, self.values):
-            for old in [old for old in places if old[: len(path)] == path]:
+            for old in [old for old in places if old[: len(whole)] == whole]:
                 del places[old]
-        self.keys[path] = key
-        self.values[path] = place
+        self.keys[whole] = key
+        self.values[whole] = place
 
 
 def dotted(path: YamlPath) -> str:

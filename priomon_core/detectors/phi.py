@@ -51,14 +51,15 @@ class Phi:
         if self._layout != replica.values.layout:
             self._align()
         silent = array("q", bytes(8 * count))
-        _, last, mean, _ = self._rows
+        heard, last, mean, _ = self._rows
         found = replica.kind.kernels.listen(replica.versions, *self._rows, count, now, self._factor, self._period, silent)
+        own = replica.own
         for slot in silent[:found]:
-            if slot != replica.own:
+            if slot != own:
                 silence, usual = (now - last[slot]) / 1e9, mean[slot] / 1e9
                 self._means.accuse(int(replica.values.keys[slot]), now, f"silent for {silence:.1f} s, else for {usual:.1f} s: {self._rule}")
-        if replica.versions[replica.own] and now - last[replica.own] >= self._heartbeat - self._period // 2:
-            replica.publish((), now)
+        if replica.versions[own] and now - last[own] >= self._heartbeat - self._period // 2:
+            heard[own], last[own] = replica.publish((), now), now
 
     def stalled(self, late: int) -> None:
         """See `Detector.stalled`."""

@@ -6,8 +6,8 @@ that asks. Half-way to the end of the period all this is done again, with other 
 datagrams makes a suspicion: at 20 % loss one probe in some thousand does. If nothing has come by the end of the period, the partner is
 suspected.
 
-A helper says at once that it was reached. If helpers keep silent, the trouble is probably here, and the node grants more time from then
-on (`Awareness`).
+A helper says at once that it was reached. If most keep silent, the trouble is probably here, and the node grants more time from then on
+(`Awareness`).
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ ROUNDS = 2  # how often others are asked about one probe
 
 
 class Probe:
-    """A probe on its way: when others are asked next, when it is judged, how many were asked, and who of them was not heard since."""
+    """A probe on its way: when others are asked next, when it is judged, and which helpers were asked and (true) heard since."""
 
-    __slots__ = ("ask_at", "asked", "judge_at", "rounds", "silent")
+    __slots__ = ("ask_at", "helpers", "judge_at", "rounds")
 
     def __init__(self, ask_at: int, judge_at: int) -> None:
         self.ask_at = ask_at
         self.judge_at = judge_at
         self.rounds = 0
-        self.asked = 0
-        self.silent: set[int] = set()
+        self.helpers: dict[int, bool] = {}
 
 
 class Swim:
@@ -57,8 +56,11 @@ class Swim:
         if self._open:
             if self._open.pop(key, None) is not None:
                 self._means.awareness.improve()
+                if not self._open:
+                    self.deadline = NEVER
             for probe in self._open.values():
-                probe.silent.discard(key)
+                if key in probe.helpers:
+                    probe.helpers[key] = True
 
     def wake(self, now: int) -> None:
         """See `Detector.wake`."""
@@ -78,17 +80,20 @@ class Swim:
         helpers = self._means.helpers(key, self._helpers)
         probe.rounds += 1
         probe.ask_at = (now + probe.judge_at) // 2 if probe.rounds < ROUNDS else probe.judge_at
-        probe.asked += len(helpers)
-        probe.silent.update(helpers)
         self._means.ping(key)
         for helper in helpers:
+            probe.helpers.setdefault(helper, False)
             self._means.ask(helper, key)
 
     def _judge(self, key: int, probe: Probe, now: int) -> None:
         if not probe.rounds:  # it was due to ask others and did not run in time
             return
-        self._means.awareness.worsen(len(probe.silent) if probe.asked else 1)
-        self._means.accuse(key, now, f"it answered neither {1 + probe.rounds} probes nor the {probe.asked} made through others")
+        reached, asked = sum(probe.helpers.values()), len(probe.helpers)
+        if 2 * reached <= asked:
+            self._means.awareness.worsen()
+        self._means.accuse(
+            key, now, f"it answered none of {1 + probe.rounds} probes, nor any through {asked} others, {reached} of them reached"
+        )
 
     def stalled(self, late: int) -> None:
         """See `Detector.stalled`."""

@@ -114,3 +114,47 @@ def test_versions_end() -> None:
     with pytest.raises(VersionOverflowError, match="origin 'me' has used all 4398046511103 versions of its generation; restart it"):
         replica.publish(((0, 2),), 0)
     assert replica.versions[0] == LARGEST_VERSION and replica.values.changes(0, 0, LARGEST_VERSION) == ((0, 1),)
+
+
+def test_what_was_forgotten_is_refused_until_it_is_admitted() -> None:
+    replica = AgentReplica(ME, BUILT_IN)
+    replica.publish(((0, 1),), 0)
+    other = Identity("other", 1, Address("10.0.0.2", 1))
+    hear(replica, other, 3)
+    assert replica.key_at(other.address) == other.key and replica.peer_of(other.key) == other.address
+    replica.forget(other.key)
+    assert replica.roster[0] == 1 and replica.key_at(other.address) is replica.peer_of(other.key) is None
+    assert hear(replica, other, 4) is None and replica.slot(other.key) is None
+    replica.admit(other.key)
+    assert hear(replica, other, 4) is not None and replica.known(other.key) is not None
+    assert list(replica.arrived) == [other, other]
+
+
+def test_an_address_belongs_to_who_was_introduced_last() -> None:
+    replica = AgentReplica(ME, BUILT_IN)
+    address = Address("10.0.0.2", 1)
+    first, second = Identity("first", 1, address), Identity("second", 1, address)
+    hear(replica, first, 1)
+    hear(replica, second, 1)
+    assert replica.key_at(address) == second.key
+    replica.forget(first.key)
+    assert replica.key_at(address) == second.key
+
+
+def test_slots_that_nobody_introduced_are_given_back() -> None:
+    replica = AgentReplica(ME, BUILT_IN)
+    replica.publish(((0, 1),), 0)
+    hear(replica, Identity("other", 1, HOME), 1)
+    for key in (7, 4_000_000_000):
+        assert replica.slot(key) is not None
+    replica.tidy()
+    assert {replica.values.identity(slot).name for slot in range(len(replica.versions))} == {"me", "other"}
+    assert replica.values.keys[replica.own] == ME.key
+
+
+def test_a_restart_is_noted_once() -> None:
+    replica = AgentReplica(ME, BUILT_IN)
+    old, new = Identity("other", 1, HOME), Identity("other", 2, Address("10.9.9.9", 1))
+    for identity in (old, new, old, new):
+        hear(replica, identity, 1)
+    assert list(replica.superseded) == [(old.key, new.key)] and list(replica.arrived) == [old]

@@ -301,3 +301,66 @@ def test_none_starves_where_critical_updates_never_end(count: int, room: int) ->
         if case.shed(PLAIN, offset, 8 * room, now, ageing=5000)[1][0]:
             break
     assert 15 <= turn <= 15 + 3 * count or count <= room
+
+
+GENERATIONS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8), st.booleans()), min_size=1, max_size=30)  # version, name, barred
+
+
+def younger_of(names: Sequence[int]) -> list[int]:
+    """Of origins whose generation is their place in the list: the next one of the same name."""
+    return [next((j for j in range(i + 1, len(names)) if names[j] == name), -1) for i, name in enumerate(names)]
+
+
+@given(GENERATIONS)
+def test_only_the_youngest_generation_stays(origins: list[tuple[int, int, bool]]) -> None:
+    known, names, _ = zip(*origins, strict=True)
+    expected = [v if v and not any(known[j] and names[j] == names[i] for j in range(i + 1, len(names))) else 0 for i, v in enumerate(known)]
+
+    def run(kind: RowKind) -> tuple[Any, Row]:
+        versions, dropped = row(kind, known), array("q", bytes(8 * len(known)))
+        count = kind.kernels.supersede(versions, plain(younger_of(names)), len(known), dropped)
+        assert list(versions) == expected
+        assert list(dropped[:count]) == [i for i, v in enumerate(known) if v and not expected[i]]
+        return count, versions
+
+    agree(run)
+
+
+@given(GENERATIONS)
+def test_the_barred_are_dropped(origins: list[tuple[int, int, bool]]) -> None:
+    known, _, barred = zip(*origins, strict=True)
+
+    def run(kind: RowKind) -> tuple[Any, Row]:
+        versions = row(kind, known)
+        kind.kernels.refuse(versions, array("b", barred), len(known))
+        assert list(versions) == [0 if out else v for v, out in zip(known, barred, strict=True)]
+        return None, versions
+
+    agree(run)
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=3), max_size=30), st.integers(0, 20_000), st.integers(0, 1000))
+def test_listen_compiled(growth: list[list[int]], factor: int, grace: int) -> None:
+    """Three origins whose versions grow by 0 to 2 a step of 1,000 ns: the same silences and the same averages."""
+    told = []
+    for kind in (PLAIN, COMPILED):
+        versions = row(kind, [0, 1, 5])
+        rows = [array("q", [fill] * 3) for fill in (0, 0, 5000, 2500)]
+        found = []
+        for step, grown in enumerate(growth):
+            for i, more in enumerate(grown):
+                versions[i] += more
+            silent = array("q", [0] * 3)
+            count = kind.kernels.listen(versions, *rows, 3, step * 1000, factor, grace, silent)
+            found.append(list(silent[:count]))
+        told.append((found, rows))
+    assert told[0] == told[1]
+
+
+def test_listen_averages_the_silences_between() -> None:
+    heard, last, mean, deviation, silent = (array("q", [fill]) for fill in (1, 0, 5000, 2500, 0))
+    assert kernels.listen([1], heard, last, mean, deviation, 1, 9999, 2000, 0, silent) == 0
+    assert kernels.listen([1], heard, last, mean, deviation, 1, 10_001, 2000, 0, silent) == 1
+    assert kernels.listen([1], heard, last, mean, deviation, 1, 10_001, 2000, 1, silent) == 0
+    assert kernels.listen([2], heard, last, mean, deviation, 1, 13_000, 2000, 0, silent) == 0
+    assert (heard[0], last[0], mean[0], deviation[0]) == (2, 13_000, 5000 + 8000 // 8, 2500 + (8000 - 2500) // 4)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from priomon_core.config import SECOND, GossipSettings
+from priomon_core.config import SECOND, DetectionSettings, GossipSettings
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN
 from priomon_node import prometheus
@@ -216,6 +216,7 @@ async def scraped() -> str:
         Identity("a", 1, own),
         BUILT_IN,
         GossipSettings(),
+        DetectionSettings(),
         "test",
         book,
         lambda now: [50.0] * len(BUILT_IN),
@@ -223,6 +224,7 @@ async def scraped() -> str:
         None,
         lambda kind, **fields: None,
         AtOnce(1),
+        Random(2),
     )
     agent.connection_made(Wire())
     agent.datagram_received(b"garbage", tuple(own))

@@ -13,6 +13,7 @@ from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN, Metric
 from priomon_core.priority import Change, Publisher
+from priomon_core.watch import Watch
 from priomon_core.wire import Introduction
 
 
@@ -27,6 +28,7 @@ class StillAgent:
         self.metrics = tuple(metrics)
         self.replica = AgentReplica(self.identity, metrics)
         self.publisher = Publisher(metrics)
+        self.watch: Watch | None = None
         self.counters = {"datagrams_sent": 3, "dropped_forged": 1, "dropped_unknown_key": 2}
         self.peers = [Address("10.0.0.2", 7946), Address("10.0.0.3", 7946)]
         self.now = 0

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from priomon_core.config import SECOND, GossipSettings
+from priomon_core.config import SECOND, DetectionSettings, GossipSettings
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN
 from priomon_core.wire import FORMAT
@@ -68,6 +68,7 @@ class Cluster:
             Identity(name, generation, address),
             BUILT_IN,
             GossipSettings(period=PERIOD),
+            DetectionSettings(),
             "test",
             peers,
             lambda _: values,
@@ -75,6 +76,7 @@ class Cluster:
             self._sealing(len(self.agents)),
             lambda kind, **fields: self.reports.append((kind, fields)),
             Random(name),
+            Random(f"{name} watch"),
         )
         agent.happened = self.happened
         self.agents.append(agent)
@@ -231,7 +233,10 @@ def test_after_30_s_of_standstill_there_is_one_sample_and_one_round_and_life_goe
     values = (12.0, 40.0, 2e5, 70.0)
     settings, book, clock = GossipSettings(period=SECOND), Peers([home], [peer]), virtual_loop.nanoseconds
     identity = Identity("a", 1, home)
-    agent = Agent(identity, BUILT_IN, settings, "test", book, lambda _: values, SECOND, None, lambda *_, **__: None, Random(1), clock)
+    none = DetectionSettings(detector="none")
+    agent = Agent(
+        identity, BUILT_IN, settings, none, "test", book, lambda _: values, SECOND, None, lambda *_, **__: None, Random(1), Random(2), clock
+    )
     agent.node.peers = [peer]
 
     async def story() -> None:

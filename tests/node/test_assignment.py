@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priomon_core.config import SECOND, GossipSettings
+from priomon_core.config import SECOND, DetectionSettings, GossipSettings
 from priomon_core.errors import SettingError
-from priomon_core.identity import Address, Identity
+from priomon_core.identity import Address
 from priomon_core.latency import Constant, Empirical, Latency, Lognormal, Normal, Uniform
 from priomon_core.links import Bernoulli, GilbertElliott, LinkModel
 from priomon_core.metrics import CPU, Metric, Priority
 from priomon_node.assignment import Assignment, LinkPlan, read_assignment
+from priomon_node.script import Alter, Cut, Freeze, Life, Mend, Mishap, Planned, Restore, Skew
 
 Json = dict[str, Any]
 
@@ -67,6 +69,27 @@ def metrics(draw: st.DrawFn) -> tuple[Metric, ...]:
 
 
 @st.composite
+def lives(draw: st.DrawFn) -> tuple[Life, ...]:
+    """One after another; only the last has no end."""
+    times = sorted(draw(st.lists(st.integers(0, 2**40), min_size=1, max_size=7, unique=True)))
+    pairs = zip(times[::2], [*times[1::2], None] if len(times) % 2 else times[1::2], strict=True)
+    return tuple(
+        Life(draw(st.integers(1, 2**48 - 1)), begin, end, draw(st.booleans()), draw(st.text()), draw(st.text())) for begin, end in pairs
+    )
+
+
+@st.composite
+def mishaps(draw: st.DrawFn) -> tuple[Planned, ...]:
+    """Some of each kind; what begins also ends."""
+    nodes = st.frozensets(st.integers(0, 9))
+    made: list[Mishap] = []
+    for number in range(draw(st.integers(0, 3))):
+        made += [Cut(number, draw(nodes)), Alter(number, draw(nodes), draw(MODELS)), Mend(number), Restore(number)]
+        made += [Freeze(draw(NANOSECONDS)), Skew(draw(st.floats(0.5, 2)))]
+    return tuple(zip(sorted(draw(st.lists(NANOSECONDS, min_size=len(made), max_size=len(made)))), made, strict=True))
+
+
+@st.composite
 def assignments(draw: st.DrawFn) -> Assignment:
     addresses = draw(st.lists(st.builds(Address, st.ip_addresses().map(str), st.integers(1, 65535)), min_size=1, max_size=5, unique=True))
     own = draw(st.integers(0, len(addresses) - 1))
@@ -79,10 +102,13 @@ def assignments(draw: st.DrawFn) -> Assignment:
         start=draw(NANOSECONDS),
         duration=draw(NANOSECONDS),
         patience=draw(NANOSECONDS),
-        identity=Identity(draw(st.from_regex(r"[a-z0-9-]{1,63}", fullmatch=True)), draw(st.integers(1, 2**48 - 1)), addresses[own]),
-        stream=draw(st.text()),
+        name=draw(st.from_regex(r"[a-z0-9-]{1,63}", fullmatch=True)),
+        address=addresses[own],
+        lives=draw(lives()),
+        mishaps=draw(mishaps()),
         metrics=declared,
         gossip=draw(st.builds(GossipSettings, *[st.integers(256, 2**50)] * 6)),
+        detection=draw(st.builds(DetectionSettings, suspicion=st.integers(1, 9), phi_threshold=st.floats(0.5, 300))),
         sealed=draw(st.booleans()),
         peers=tuple(addresses[peer] for peer in draw(some)),
         sample_every=draw(NANOSECONDS),
@@ -113,6 +139,9 @@ def test_an_assignment_arrives_as_it_was(assignment: Assignment) -> None:
     assert [type(metric.priority) for metric in arrived.metrics] == [Priority] * len(arrived.metrics)
 
 
+LIFE = Life(1, 0, SECOND // 3, False, "1 node1 gossip", "1 node1 watch")
+
+
 def document(**changes: Any) -> Json:
     """The assignment of the second of three nodes."""
     homes = [Address("10.0.0.1", 7946 + node) for node in range(3)]
@@ -122,10 +151,13 @@ def document(**changes: Any) -> Json:
         start=2**60,
         duration=SECOND,
         patience=SECOND,
-        identity=Identity("node1", 1, homes[1]),
-        stream="1 node1 gossip",
+        name="node1",
+        address=homes[1],
+        lives=(LIFE, replace(LIFE, generation=2, begins=SECOND // 2, ends=None)),
+        mishaps=((5, Cut(1, frozenset({0, 2}))), (7, Alter(2, frozenset({0}), LinkModel(Constant(9)))), (9, Mend(1)), (9, Skew(1.5))),
         metrics=(CPU,),
         gossip=GossipSettings(),
+        detection=DetectionSettings(),
         sealed=False,
         peers=(homes[0], homes[2]),
         sample_every=SECOND,
@@ -144,11 +176,12 @@ WRONG: Json = {
     "duration": 0,
     "patience": -1,
     "name": None,
-    "generation": 1.5,
     "address": ["10.0.0.1"],
-    "stream": 7,
+    "lives": [1],
+    "mishaps": [[1, "cut"]],
     "metrics": {},
     "gossip": [],
+    "detection": None,
     "sealed": "false",  # which Python would take for true
     "peers": [["10.0.0.9", 1]],
     "sample_every": True,
@@ -212,6 +245,13 @@ def test_a_missing_or_wrong_field_of_the_gossip_is_named(field: str) -> None:
     refused(document(gossip=gossip | {field: "1"}), f"gossip.{field}: found '1', expected int")
 
 
+@pytest.mark.parametrize("field", [*document()["lives"][0]])
+def test_a_missing_or_wrong_field_of_a_life_is_named(field: str) -> None:
+    life = document()["lives"][0]
+    refused(document(lives=[{name: value for name, value in life.items() if name != field}]), "lives[0]: found [", f" {field} ")
+    refused(document(lives=[life | {field: []}]), f"lives[0].{field}: found []")
+
+
 def spoil(change: Callable[[Json], Any]) -> Json:
     spoilt = document()
     change(spoilt)
@@ -232,7 +272,18 @@ def spoil(change: Callable[[Json], Any]) -> Json:
         (document(metrics=[{**document()["metrics"][0], "bound": -1}]), "metric 'cpu': the bound must be above 0"),
         (document(samples=[]), "samples: found (), expected at least one, each of 1 values"),
         (document(samples=[["high"]]), "assignment.samples: found [['high']], expected list[list[float | None]] | None"),
-        (document(generation=0), "expected a generation from 1"),
+        (document(lives=[]), "lives: found (), expected at least one, each after the end of the one before"),
+        (document(lives=document()["lives"][::-1]), "expected at least one, each after the end of the one before"),
+        (document(lives=document()["lives"][:1] * 2), "expected at least one, each after the end of the one before"),
+        (document(lives=[document()["lives"][0] | {"generation": 0}]), "expected a generation from 1"),
+        (document(lives=[document()["lives"][0] | {"begins": SECOND}]), "lives[0]: found (1000000000, 333333333), expected a beginning"),
+        (document(mishaps=[[1, "mend", {"number": 1}]]), "mishaps: found Mend(number=1), expected what it ends, cut 1, before 1 ns"),
+        (document(mishaps=[[1, "restore", {"number": 1}]]), "mishaps: found Restore(number=1), expected what it ends, alter 1"),
+        (document(mishaps=[[1, "crash", {}]]), "mishaps[0][1]: found 'crash', expected one of freeze, skew, cut, mend, alter, restore"),
+        (document(mishaps=[[1, "skew", {"rate": 0.0}]]), "mishaps[0][2].rate: found 0.0, expected a rate between 0.1 and 10"),
+        (document(mishaps=[[1, "freeze", {}]]), "mishaps[0][2]: found [], expected the field until as well"),
+        (document(mishaps=[[1, "cut", {"number": 1, "nodes": ["a"]}]]), "mishaps[0][2].nodes: found ['a'], expected list[int]"),
+        (document(detection=document()["detection"] | {"detector": "rumour"}), "detector: expected one of swim, phi, count, none"),
         (document(gossip=document()["gossip"] | {"burst": 0}), "burst: expected at least 1"),
         (spoil(lambda whole: whole["links"].update(hops=[[0, 1], [2, 0]])), "links.hops: found {0: 1, 2: 0}, expected 1 to 65535"),
         (spoil(lambda whole: whole["links"].update(indexes=[])), "links.indexes: found {}"),

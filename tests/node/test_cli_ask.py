@@ -97,9 +97,9 @@ def service(agent: Any) -> Iterator[Service]:
 
 def test_members_as_a_table_and_as_json(service: Service) -> None:
     assert run("members", "--url", service.url).stdout.splitlines() == [
-        "   name   address        generation  version  age",
-        "   a/b c  10.0.0.9:7946  2           3        2.0 s",
-        "*  me     10.0.0.1:7946  5           0        -",
+        "   name   address        generation  version  age    state  for",
+        "   a/b c  10.0.0.9:7946  2           3        2.0 s  -      -",
+        "*  me     10.0.0.1:7946  5           0        -      -      -",
     ]
     told = json.loads(run("members", "--url", service.url, "--json").stdout)
     assert [node["name"] for node in told] == ["a/b c", "me"]
@@ -115,6 +115,23 @@ def test_state_as_a_table_and_as_json(service: Service, arguments: list[str]) ->
     ]
     told = json.loads(run("state", *arguments, "--url", f"{service.url}/", "--json").stdout)
     assert told[0]["metrics"]["cpu"]["high"] == 55
+
+
+def test_members_and_why_tell_for_what_a_node_is_held(agent: Any) -> None:
+    gossip, detection = GossipSettings(), DetectionSettings()
+    agent.watch = Watch(agent.replica, Scuttlebutt(agent.replica, gossip), agent.replica, gossip, detection, Random(1))
+    (key,) = (identity.key for identity in agent.replica.holdings.identities() if identity.name == "a/b c")
+    agent.watch.condemn(key, SECOND, "it was seen to burn")
+    with Service(agent, None).running() as service:
+        assert run("members", "--url", service.url).stdout.splitlines() == [
+            "   name   address        generation  version  age    state  for",
+            "   a/b c  10.0.0.9:7946  2           3        2.0 s  dead   1.0 s",
+            "*  me     10.0.0.1:7946  5           0        -      alive  -",
+        ]
+        lines = run("why", "a/b c", "--url", service.url).stdout.splitlines()
+        assert lines[:2] == ["a/b c (generation 2, incarnation 0) is dead since 1.0 s", "why: it was seen to burn"]
+        reasons = json.loads(run("why", "a/b c", "--url", service.url, "--json").stdout)
+        assert lines == told(reasons)
 
 
 def test_an_unknown_node_is_told(service: Service) -> None:

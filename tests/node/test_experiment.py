@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from priomon_core.config import SECOND, GossipSettings
+from priomon_core.config import SECOND, DetectionSettings, GossipSettings
 from priomon_core.identity import Address, Identity
 from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
@@ -24,9 +24,10 @@ from priomon_node.events import EventSource
 from priomon_node.experiment import Experiment, Stage
 from priomon_node.http_api import create_app
 from priomon_node.keys import Key, Keyring
+from priomon_node.part import Part
 from priomon_node.peers import Peers
+from priomon_node.script import Life
 from priomon_node.seal import Seal
-from priomon_node.subject import Subject
 
 TOKEN = "s3cret"
 OWN, OTHER = Address("127.0.0.1", 7946), Address("127.0.0.1", 7956)
@@ -57,10 +58,13 @@ def document(duration: float = 1.0, patience: float = 30.0, metrics: tuple[Metri
         start=0,
         duration=round(duration * SECOND),
         patience=round(patience * SECOND),
-        identity=Identity("node0", 1, OWN),
-        stream="1",
+        name="node0",
+        address=OWN,
+        lives=(Life(1, 0, None, False, "1", "2"),),
+        mishaps=(),
         metrics=metrics,
         gossip=GossipSettings(period=PERIOD),
+        detection=DetectionSettings(detector="none"),
         sealed=False,
         peers=(OTHER,),
         sample_every=PERIOD,
@@ -77,7 +81,7 @@ class Node:
 
     def __init__(self, loop: Any, monkeypatch: pytest.MonkeyPatch, seal: Seal | None = None, switch: bool = True) -> None:
         clocks = {"monotonic": loop.nanoseconds, "unix": loop.nanoseconds}
-        monkeypatch.setattr("priomon_node.experiment.Subject", partial(Subject, **clocks))
+        monkeypatch.setattr("priomon_node.experiment.Part", partial(Part, **clocks))
         self.loop = loop
         self.log: list[str] = []
         self.happened: list[str] = []
@@ -86,6 +90,7 @@ class Node:
             Identity("usual", 1, OWN),
             METRICS,
             GossipSettings(period=PERIOD),
+            DetectionSettings(),
             "test",
             Peers([OWN], [OTHER]),
             lambda now: (7.0, 8.0),
@@ -93,6 +98,7 @@ class Node:
             seal,
             lambda kind, **fields: None,
             Random(1),
+            Random(2),
             loop.nanoseconds,
         )
         self.usual.node.peers = [OTHER]
@@ -164,10 +170,11 @@ def test_only_who_has_the_token_may_turn_it(node: New, method: str) -> None:
 def test_an_experiment_begins_is_read_and_ends(node: New) -> None:
     agent = node()
     status, answer = agent.ask("PUT", body=document())
-    assert (status, answer) == (201, {"run": "test 1", "key": Identity("node0", 1, OWN).key})
+    assert (status, answer) == (201, {"run": "test 1", "name": "node0"})
     assert agent.socket.protocol is agent.stage.agent is not agent.usual
     agent.wait(1.5)
     entries = agent.ask("GET")[1]["entries"]
+    assert entries[0][:2] == ["born", 1]
     assert [entry[1] for entry in entries if entry[0] == "held"] == list(range(1, 11))
     assert entries[-1][0] == "ending"
     assert agent.ask("DELETE") == (200, {"run": "test 1"})
@@ -194,7 +201,7 @@ def test_the_usual_agent_rests_meanwhile_and_gossips_again_afterwards(node: New)
     agent = node()
     agent.wait(1)
     assert (before := agent.usual.counters["datagrams_sent"]) >= 9
-    agent.ask("PUT", body=document())
+    agent.ask("PUT", body=document(start=SECOND))
     agent.wait(2)
     assert agent.usual.counters["datagrams_sent"] == before
     assert len(agent.socket.sent) > before

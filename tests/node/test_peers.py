@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from priomon_core.identity import Address
-from priomon_node.peers import Peers, PeersError
+from priomon_node.peers import MOST_REMEMBERED, Peers, PeersError
 
 OWN, A, B, C = (Address(f"10.0.0.{i}", 7946) for i in range(4))
 SEED = Address("cluster.test", 7946)
@@ -81,3 +81,27 @@ def test_memory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     peers.know([A])
     with pytest.raises(PeersError, match="check the state directory"):
         peers.save()
+
+
+def test_what_was_forgotten_is_tried_one_at_a_time() -> None:
+    peers = Peers([OWN], [])
+    peers.know([A, B, C])
+    peers.know([C])
+    assert peers.list == [C]  # who was known a moment ago may have moved
+    tried = []
+    for _ in range(4):
+        asyncio.run(peers.resolve(nobody))
+        assert peers.list[0] == C
+        tried += peers.list[1:]
+    assert tried == [B, A, B, A]
+    peers.know([])
+    assert set(peers.list) == {A, B, C}
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    peers = Peers([OWN], [])
+    for number in range(2 * MOST_REMEMBERED):
+        peers.know([Address("10.0.0.1", 1 + number)])
+    peers.know([])
+    assert len(peers.list) == MOST_REMEMBERED
+    assert peers.list[0] == Address("10.0.0.1", 2 * MOST_REMEMBERED)

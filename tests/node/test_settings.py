@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priomon_core.config import SECOND
+from priomon_core.config import SECOND, DetectionSettings
 from priomon_core.errors import SettingError
 from priomon_core.identity import Address
 from priomon_core.metrics import BUILT_IN, Metric, Priority
@@ -72,6 +72,17 @@ def test_a_word_means_the_same_in_every_place(tmp_path: Path) -> None:
     file = written(tmp_path, "http: off\ncluster: 010\nadvertise: bound\nstate_dir:\n")
     for agent in (settings(file), settings(http="off", cluster="010"), settings(None, {"PRIOMON_HTTP": "off", "PRIOMON_CLUSTER": "010"})):
         assert (agent.http, agent.cluster, agent.advertise, agent.state_dir) == (None, "010", None, None)
+
+
+def test_detection_is_as_the_core_has_it_unless_told_otherwise(tmp_path: Path) -> None:
+    assert settings().detection == DetectionSettings()
+    told = settings(written(tmp_path, "detector: phi\nprobe_timeout: 0.25"), {"PRIOMON_SUSPICION": "5"}, tombstone="60").detection
+    assert told == DetectionSettings(detector="phi", probe_timeout=SECOND // 4, suspicion=5, tombstone=60 * SECOND)
+    assert problems(detector="pulse", suspicion="0", probe_timeout="0") == (
+        "flag --detector: detector: expected swim, phi, count or none, found 'pulse'",
+        "flag --suspicion: suspicion: expected 1 to 99 periods, found '0'",
+        "flag --probe-timeout: probe_timeout: expected 0.001 to 3600 s, found 0",
+    )
 
 
 def test_paths_in_a_file_are_relative_to_it(tmp_path: Path) -> None:

@@ -25,7 +25,16 @@ def test_nodes_are_listed_by_name_with_their_ages(still_agent: New) -> None:
     agent.hear(Identity("a", 2, HOME), 9, ((0, 10),))
     agent.now = 3 * SECOND
     a, me, z = view.nodes(agent)
-    assert a == {"name": "a", "generation": 2, "address": "10.0.0.1:7946", "version": 9, "age_seconds": pytest.approx(2.001), "self": False}
+    assert a == {
+        "name": "a",
+        "generation": 2,
+        "address": "10.0.0.1:7946",
+        "version": 9,
+        "age_seconds": pytest.approx(2.001),
+        "state": None,
+        "state_seconds": None,
+        "self": False,
+    }
     assert (me["name"], me["self"], me["version"], me["age_seconds"]) == ("me", True, 0, None)
     assert (z["address"], z["age_seconds"]) == ("[fe00::1]:7", pytest.approx(3.001))
 

@@ -87,7 +87,7 @@ def test_a_probe_stores_a_row_of_the_cluster_of_each_node_and_of_each_metric() -
     observer, rows = watched(3)
     observer.probe(look([[2, 1, 0], [2, 3, 0], [0, 3, 4]], now=2 * SECOND), truth(3), traffic(3))
     (sample,) = rows["sample"]
-    assert sample[:8] == (2.0, pytest.approx(3 / 6), 3, 3_003, 33, 77, 9, 5)
+    assert sample[:8] == (2.0, pytest.approx(3 / 6), 3, 3_003, 33, 77, 40, 5)
     assert [type(value) for value in sample[3:8]] == [int] * 5  # SQLite would store a numpy integer as bytes
     assert rows["node_sample"] == [(2.0, 0, 1_000, 10, 500, 2), (2.0, 1, 1_001, 11, 501, 2), (2.0, 2, 1_002, 12, 502, 2)]
     assert [row[:4] for row in rows["metric_sample"]] == [(2.0, "cpu", 3, 4), (2.0, "memory", 1, 6)]

@@ -98,7 +98,7 @@ def test_convergence_never_reached_has_no_mark(make_run: MakeRun) -> None:
     fake = make_run(seconds=12)
     run = replace(fake.run, summary={**fake.run.summary, "convergence_seconds": None})
     (axes,) = convergence([RunRows(run, fake.rows)]).axes
-    assert [line.get_label() for line in axes.lines] == ["fake (scuttlebutt): not complete"]
+    assert [line.get_label() for line in axes.lines] == ["fake (scuttlebutt): not complete", "crash"]
     assert axes.get_xlim() == (0.0, 12.0)
 
 

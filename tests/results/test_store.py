@@ -22,6 +22,7 @@ from priomon_results.schema import APPLICATION_ID, MIGRATIONS, TABLES, RunHeader
 from priomon_results.store import BATCH_ROWS, Store, StoreError
 
 MakeHeader = Callable[..., RunHeader]
+VERSION = len(MIGRATIONS)
 END = {"wall_seconds": 2.5, "virtual_seconds": 60.0, "trace_hash": "abc"}
 
 
@@ -239,7 +240,7 @@ def foreign(path: Path) -> None:
 def newer(path: Path) -> None:
     Store(path).close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
 
 
 @pytest.mark.parametrize("readonly", [False, True])
@@ -247,7 +248,7 @@ def newer(path: Path) -> None:
     ("make", "message"),
     [
         (foreign, "this SQLite database was not made by PrioMon; it was left alone; choose another file"),
-        (newer, "schema version 2 is newer than 1, the newest that this PrioMon knows; update PrioMon"),
+        (newer, f"schema version {VERSION + 1} is newer than {VERSION}, the newest that this PrioMon knows; update PrioMon"),
         (lambda path: path.write_bytes(gzip.compress(b"x" * 9_000)), "it is not an SQLite database; choose another file"),
         (lambda path: path.mkdir(), "no such file|it cannot be opened or created; check that its folder exists"),
     ],
@@ -311,11 +312,23 @@ def test_an_older_schema_is_lifted_by_a_writer(path: Path, make_header: MakeHead
     with Store(path) as store:
         number = complete(store, make_header())
     monkeypatch.setattr("priomon_results.store.MIGRATIONS", (*MIGRATIONS, ("ALTER TABLE edge ADD COLUMN weight REAL",)))
-    with pytest.raises(StoreError, match="schema version 1 is older than 2; open it once for writing"):
+    with pytest.raises(StoreError, match=f"schema version {VERSION} is older than {VERSION + 1}; open it once for writing"):
         Store(path, readonly=True)
     with Store(path) as store:
         assert list(store.rows(number, "edge")) == ["a", "b", "weight"]
-        assert store._pragma("user_version") == 2
+        assert store._pragma("user_version") == VERSION + 1
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_every_older_schema_is_lifted_with_its_runs(
+    path: Path, make_header: MakeHeader, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("priomon_results.store.MIGRATIONS", MIGRATIONS[:version])
+        with Store(path) as store:
+            number = complete(store, make_header())
+    with Store(path) as store:
+        assert all(len(next(iter(store.rows(number, table).values()))) == (table == "edge") for table in TABLES)
 
 
 def test_a_failed_migration_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

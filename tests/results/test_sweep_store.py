@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from priomon_results.compare import quartiles
+from priomon_results.schema import MIGRATIONS
 from priomon_results.store import Store
 from priomon_results.sweep_store import Planned, SweepError, SweepHeader, begin_sweep, find_sweep, planned_points, record, sweeps
 
@@ -114,13 +115,10 @@ def test_a_run_that_failed_has_no_measures(make_sweep: MakeSweep) -> None:
         assert {point.error for point in planned_points(store, 1, ["failed"])} == {"broken"}
 
 
-def test_a_store_of_the_schema_before_sweeps_is_lifted(path: Path) -> None:
-    with Store(path) as store:
-        for view in ("point_table", "point_measure"):
-            store.query(f"DROP VIEW {view}")
-        for table in ("point_value", "measure", "point", "sweep"):
-            store.query(f"DROP TABLE {table}")
-        store.query("PRAGMA user_version = 1")
+def test_a_store_of_the_schema_before_sweeps_is_lifted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("priomon_results.store.MIGRATIONS", MIGRATIONS[:1])
+        Store(path).close()
     with Store(path) as store:
         assert begin_sweep(store, HEADER, plan(5)) == 1
 

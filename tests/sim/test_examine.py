@@ -15,6 +15,7 @@ from priomon_core.replica import Replica
 from priomon_core.wire import Call
 from priomon_sim.driver import Driver
 from priomon_sim.examine import examine
+from priomon_sim.ledger import Ledger
 from priomon_sim.scenario import Scenario
 
 CHAOS = (
@@ -52,9 +53,9 @@ def overstate(self: Driver, index: int, announced: bool = False, stop: Any = Dri
     self.bytes_sent[index] += 1
 
 
-def invent(self: Replica, delta: Any, now: int, learn: Any = Replica.learn) -> None:
-    learn(self, delta, now)
-    self.versions[(self.own + 1) % len(self.versions)] += 1
+def understate(self: Ledger, slot: int, version: int, changes: Any, now: int, publish: Any = Ledger.publish) -> None:
+    publish(self, slot, version, changes, now)
+    self.newest[slot] = version - 1
 
 
 def stumble(self: Publisher, values: Any, now: int, select: Any = Publisher.select) -> Any:
@@ -65,7 +66,7 @@ def stumble(self: Publisher, values: Any, now: int, select: Any = Publisher.sele
     ("broken", "name", "instead", "checker"),
     [
         (GossipNode, "wake", forget_somebody, "VersionsGrow"),
-        (Replica, "learn", invent, "HeldWasPublished"),
+        (Ledger, "publish", understate, "HeldWasPublished"),
         (Replica, "_sift", lambda self: None, "NoResurrection"),
         (Membership, "_defend", lambda self, rumour, now: False, "DeathsRefuted"),
         (Membership, "accuse", lambda self, key, now, rule: False, "Converges"),
