@@ -22,7 +22,7 @@ def to_push_frame(message: PushMessage, replica: Replica, now: int) -> PushFamil
             return FeedbackFrame(message.sender, message.number, tuple(bool(mark) for mark in message.marks), message.rumours)
         case Summary():
             pulse = _written(message.pulse)
-            return SummaryFrame(message.sender, message.checksum, pulse, message.asks, message.probe, message.rumours)
+            return SummaryFrame(message.sender, message.checksum, pulse, message.asks, message.firm, message.probe, message.rumours)
         case Buckets():
             return BucketsFrame(message.sender, tuple(int(each) for each in message.sums), message.rumours)
         case Selection():
@@ -69,7 +69,7 @@ def from_push_frame(frame: PushFamily, replica: AgentReplica, size: int) -> Push
             return Feedback(frame.sender, frame.number, _row(replica, frame.marks), len(frame.marks), size, frame.rumours)
         case SummaryFrame():
             pulse = None if frame.pulse is None else Pulse(*frame.pulse)
-            return Summary(frame.sender, frame.checksum, size, pulse, frame.asks, frame.probe, frame.rumours)
+            return Summary(frame.sender, frame.checksum, size, pulse, frame.asks, frame.firm, frame.probe, frame.rumours)
         case BucketsFrame():
             return Buckets(frame.sender, len(frame.sums).bit_length() - 1, _row(replica, frame.sums), size, frame.rumours)
         case SelectionFrame():

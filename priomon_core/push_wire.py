@@ -30,7 +30,7 @@ BUCKET_BYTES = 2
 MOST_BITS = 16  # the exponent of a number of buckets
 POSITIONAL = 128  # beside the exponent of a selection
 _RANKED, _PULSE, _BEGIN, _PRUNE, _WANTS = 1, 2, 4, 8, 16
-_CHECKSUM, _ASKS, _PROBE = 1, 4, 8
+_CHECKSUM, _ASKS, _PROBE, _FIRM = 1, 4, 8, 16
 
 Values = tuple[int, int, tuple[tuple[int, int], ...]]  # version, age code, levels by metric
 PulseFrame = tuple[int, int, int]  # key of the root, number, hops
@@ -79,6 +79,7 @@ class SummaryFrame:
     checksum: int | None
     pulse: PulseFrame | None = None
     asks: bool = False
+    firm: bool = False
     probe: bool = False
     rumours: tuple[Rumour, ...] = ()
 
@@ -117,7 +118,7 @@ def put(out: bytearray, frame: PushFamily, put_values: Callable[[bytearray, Any]
             _put_bits(out, frame.marks)
         case SummaryFrame():
             flags = (frame.checksum is not None) * _CHECKSUM | (frame.pulse is not None) * _PULSE
-            out.append(flags | frame.asks * _ASKS | frame.probe * _PROBE)
+            out.append(flags | frame.asks * _ASKS | frame.probe * _PROBE | frame.firm * _FIRM)
             if frame.checksum is not None:
                 _put_key(out, frame.checksum)
             _put_pulse(out, frame.pulse)
@@ -212,11 +213,11 @@ def _take_entry(reader: Reader, previous: int, ranked: bool, take_values: Callab
 
 def _take_summary(sender: int, reader: Reader) -> SummaryFrame:
     flags = reader.byte("flags")
-    if flags > _CHECKSUM | _PULSE | _ASKS | _PROBE:
+    if flags > _CHECKSUM | _PULSE | _ASKS | _PROBE | _FIRM:
         raise WireError(f"unknown flags of a summary {flags:#04x}")
     checksum = reader.integer(KEY_BYTES, "hash") if flags & _CHECKSUM else None
     pulse = _take_pulse(reader) if flags & _PULSE else None
-    return SummaryFrame(sender, checksum, pulse, bool(flags & _ASKS), bool(flags & _PROBE))
+    return SummaryFrame(sender, checksum, pulse, bool(flags & _ASKS), bool(flags & _FIRM), bool(flags & _PROBE))
 
 
 def _take_selection(sender: int, reader: Reader) -> SelectionFrame:

@@ -95,7 +95,7 @@ def feedback(sender: int, number: int, marks: Row, count: int) -> Feedback:
 class Summary:
     """A hash of all that the sender knows (`checksum`, 32 bits), or None to say only its pulse. It `asks` for the recipient's pulse.
 
-    A `probe` wants an answer in any case.
+    Who differs answers if it is in a lull itself, and in any case if this is `firm`. A `probe` wants an answer in any case.
     """
 
     sender: int
@@ -103,15 +103,16 @@ class Summary:
     size: int
     pulse: Pulse | None = None
     asks: bool = False
+    firm: bool = False
     probe: bool = False
     rumours: tuple[Rumour, ...] = ()
     stream = False
 
 
-def summary(sender: int, checksum: int | None, pulse: Pulse | None = None, asks: bool = False) -> Summary:
+def summary(sender: int, checksum: int | None, pulse: Pulse | None = None, asks: bool = False, firm: bool = False) -> Summary:
     """A summary with its size."""
     size = HEADER + 1 + (KEY_BYTES if checksum is not None else 0) + (pulse.size if pulse else 0)
-    return Summary(sender, checksum, size, pulse, asks)
+    return Summary(sender, checksum, size, pulse, asks, firm)
 
 
 @dataclass(slots=True, eq=False)

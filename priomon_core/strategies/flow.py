@@ -88,6 +88,7 @@ class Flow:
     def later(self, after: int, upto: int) -> Outgoing:
         """What was told in the pushes after `after` up to `upto`."""
         versions = self.replica.versions
+        self.replica.values.refresh()
         slots, ranks = (self.replica.kind.zeros(len(versions)) for _ in range(2))
         n = self._kernels.later(versions, self.stamps, len(versions), after, upto, slots, ranks)
         return Outgoing(slots, ranks, n, 1, False, True)

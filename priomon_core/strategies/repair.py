@@ -5,6 +5,9 @@ the hash of its row, 4 bytes. If B's is another, B answers with the hashes of 2^
 origins each. A answers with the versions that it knows in the buckets that differ. B takes these for a digest, in which everything
 else is equal, and from there on it is scuttlebutt: a delta, and perhaps another. Each message may be lost.
 
+What just changed is on its way, and comparing it would find differences that need no repair. So nodes compare in a *lull*: when nothing
+has changed since their round before, on both sides. While updates keep coming, and a lull does not, each compares firmly now and then.
+
 Where few origins are known the hashes of buckets would take more room than a digest, and a digest is sent at once. Where most buckets
 differ, and the answer exceeds a datagram, scuttlebutt's digest in parts takes its place.
 """
@@ -27,11 +30,12 @@ KEY_BITS = 8 * KEY_BYTES
 class Repair(Scuttlebutt):
     """See the top of this file. `due` says in which rounds to `compare`."""
 
-    __slots__ = ("_pushes", "_rounds", "_seen")
+    __slots__ = ("_firm", "_pushes", "_rounds", "_seen")
 
     def __init__(self, replica: Replica, settings: GossipSettings) -> None:
         super().__init__(replica, settings)
         self._pushes = replica.kind.pushes
+        self._firm = True
         self._rounds = 0  # since all was compared
         self._seen = 0  # the row's hash in the last round
 
@@ -40,14 +44,14 @@ class Repair(Scuttlebutt):
         self.watch_roster()
         seen, self._seen = self._seen, self.checksum()
         self._rounds += 1
-        if alone or self._seen == seen or not self.settled or self._rounds >= self.settings.repair:
+        self._firm = alone or not self.settled or self._rounds >= self.settings.repair
+        if self._firm:
             self._rounds = 0
-            return True
-        return False
+        return self._firm or self._seen == seen
 
     def compare(self, peer: Peer, pulse: Pulse | None = None, asks: bool = False) -> None:
         """Send the hash of what is known."""
-        self.outbox.append((peer, summary(self.replica.key, self.checksum(), pulse, asks)))
+        self.outbox.append((peer, summary(self.replica.key, self.checksum(), pulse, asks, self._firm)))
 
     def checksum(self) -> int:
         """The hash of what is known."""
@@ -58,7 +62,8 @@ class Repair(Scuttlebutt):
         """Go on with a comparison."""
         match message:
             case Summary():
-                if message.checksum is not None and message.checksum != self.checksum():
+                own = self.checksum() if message.checksum is not None else None
+                if own != message.checksum and (message.firm or own == self._seen):
                     self._send_buckets(source)
             case Buckets():
                 self._select(message, source)

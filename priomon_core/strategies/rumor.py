@@ -37,6 +37,7 @@ class Rumor(Strategy):
         "_flow",
         "_interval",
         "_kernels",
+        "_layout",
         "_repair",
         "_urgent",
         "choose",
@@ -53,6 +54,7 @@ class Rumor(Strategy):
         self._flow = Flow(replica, settings)
         self._kernels = replica.kind.pushes
         self._counters = replica.companion()  # how often each hot update was pushed in vain, in a row
+        self._layout = replica.values.layout
         self._awaiting: OrderedDict[int, tuple[Push, Row]] = OrderedDict()  # pushes by number, with the counters before them
         self._interval = settings.period // settings.flushes
         self._urgent = min(replica.values.priority, default=0) == Priority.CRITICAL
@@ -134,6 +136,9 @@ class Rumor(Strategy):
 
     def _judge(self, feedback: Feedback) -> None:
         """Count what was pushed in vain."""
+        if self._layout != self.replica.values.layout:  # slots have moved
+            self._layout = self.replica.values.layout
+            self._awaiting.clear()
         push, before = self._awaiting.pop(feedback.number, (None, None))
         if push is None or before is None or feedback.count != push.count:
             return

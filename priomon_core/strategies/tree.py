@@ -16,7 +16,7 @@ critical ones leave at once. The way between two nodes is a few links, each half
 
 *Loss.* Pushes are numbered (see flow.py). Who sees a gap says so, and is sent what came after; every push says up to where its sender has
 all, so that a leaf's last push is repeated too. What all that leaves is repaired by comparing hashes with the round's peer (repair.py):
-every round while nothing comes or there is no tree yet, else every `repair` rounds, because what just changed is on its way anyhow.
+in a lull every round, else every `repair` rounds, and every round while there is no tree.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from priomon_core.strategies.flow import Flow, Outgoing
 from priomon_core.strategies.repair import Repair
 
 PATIENCE = 3  # periods without a pulse until a node looks for another parent
-EXPIRY = 8  # periods without a pulse until a node takes itself for the root
+EXPIRY = 8  # periods without a pulse until a node takes itself for the root, and without a word until a link is given up
+KEEP_UP = 2  # periods after which a link over which nothing went is used
 MEMORY = 64  # rounds of which a node can tell again what it told
 FULL = 255  # hops that a node with no room for another link tells to who is not in the tree with it
 
@@ -45,7 +46,7 @@ FULL = 255  # hops that a node with no room for another link tells to who is not
 class Link:
     """An eager link. `index` is its name in the row of sources; `got` the push up to which all has come over it, None before the first.
 
-    `sent` is the last push over it and `sent_at` its time, `asked_at` when a gap was told last, `checksum` that of the peer's roster.
+    `sent` is the last push over it and `sent_at` its time, `heard_at` when something came, `asked_at` when a gap was told last, `checksum` that of the peer's roster.
     """
 
     index: int
@@ -53,6 +54,7 @@ class Link:
     key: int
     sent: int
     sent_at: int
+    heard_at: int
     asked_at: int = 0
     got: int | None = None
     checksum: int | None = None
@@ -115,9 +117,8 @@ class Tree(Strategy):
                 self._repair.compare(peer, self._offer(), asks=True)
             else:
                 self.outbox.append((peer, summary(self.replica.key, None, self._offer(), asks=True)))
-        for link in self.links.values():
-            if link.got is None:  # its beginning or the answer to it was lost
-                self._begin(link, self._pulse, self._pulse)
+        for link in list(self.links.values()):
+            self._tend(link, now)
         self._flush(Priority.LOW, now)
 
     def flush(self, now: int) -> None:
@@ -147,6 +148,16 @@ class Tree(Strategy):
                     self._flow.learnt(message, self._index(source))
             case _:
                 self._repair.receive(message, source, now)
+
+    def _tend(self, link: Link, now: int) -> None:
+        """Drop a link over which nothing comes any more, and keep up one over which nothing goes."""
+        if now - link.heard_at > EXPIRY * self.settings.period:
+            self._drop(link)
+        elif link.got is None:  # its beginning or the answer to it was lost
+            self._begin(link, self._pulse, self._pulse)
+        elif now - link.sent_at > KEEP_UP * self.settings.period:
+            link.sent_at = now
+            self._dispatch(self._flow.empty(link.sent, link.sent), link)
 
     # The tree
 
@@ -209,7 +220,7 @@ class Tree(Strategy):
             self._prune(link)
 
     def _link(self, peer: Peer, key: int, now: int, got: int | None = None) -> Link:
-        link = self.links[peer] = Link(self._next_link, peer, key, self._flow.number, now, got=got)
+        link = self.links[peer] = Link(self._next_link, peer, key, self._flow.number, now, now, got=got)
         self._next_link += 1
         return link
 
@@ -220,16 +231,20 @@ class Tree(Strategy):
         """
         apart = abs(heard.number - theirs.number) if heard.root == theirs.root else 0
         rounds = min(apart + PATIENCE + 1, len(self._recent))
+        link.sent = self._flow.number
         push = self._flow.repetition(link.index, self._recent[-rounds], link.sent, self._positional(link))
         push.begin, push.pulse = True, heard
         push.size += heard.size
         self._dispatch(push, link)
 
     def _prune(self, link: Link) -> None:
+        self._drop(link)
+        self._ask(link, prune=True)
+
+    def _drop(self, link: Link) -> None:
         self.links.pop(link.peer, None)
         if link is self._parent:
             self._parent = None
-        self._ask(link, prune=True)
 
     def _index(self, peer: Peer) -> int:
         link = self.links.get(peer)
@@ -279,8 +294,7 @@ class Tree(Strategy):
     def _take(self, push: Push, peer: Peer, now: int) -> None:
         link = self.links.get(peer)
         if link is not None and link.key != push.sender:  # it has restarted
-            del self.links[peer]
-            self._parent = None if link is self._parent else self._parent
+            self._drop(link)
             link = None
         readable = not push.count or not push.positional or push.checksum == self.replica.roster[1]
         gaps: Row = self._flow.source[:0]
@@ -288,14 +302,13 @@ class Tree(Strategy):
             gaps = self.replica.take(push, self._flow.source, self._index(peer), now)
         if push.prune:
             if link is not None:
-                del self.links[peer]
-                self._parent = None if link is self._parent else self._parent
+                self._drop(link)
             return
         if link is None or push.graft:
             link = self._admit(push, peer, link, readable, now)
             if link is None:
                 return
-        link.checksum = push.checksum
+        link.checksum, link.heard_at = push.checksum, now
         if push.pulse is not None and not push.begin:
             self._hear(push.pulse, link, now)
             if peer not in self.links:
@@ -318,12 +331,11 @@ class Tree(Strategy):
     def _admit(self, push: Push, peer: Peer, known: Link | None, readable: bool, now: int) -> Link | None:
         """A new link for who grafts itself upon this node, if there is room; anybody else is told that there is none."""
         if not push.graft or (known is None and len(self.links) >= self.settings.degree):
-            self._ask(Link(0, peer, push.sender, 0, now), prune=True)
+            self._ask(Link(0, peer, push.sender, 0, now, now), prune=True)
             return None
         link = self._link(peer, push.sender, now, push.number if readable else None)
         self._parent = link if known is not None and known is self._parent else self._parent
         self._begin(link, self._pulse, push.pulse or self._pulse)
-        self._repair.compare(peer)
         return link
 
     def _repeat(self, link: Link, got: int, now: int) -> None:
