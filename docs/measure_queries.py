@@ -38,11 +38,11 @@ faults: [{{kind: crash, at: 2 s, nodes: {share} %}}]
 queries: {{level: local}}  # so that nodes can be asked; who asks follows
 """
 LOADS = {
-    "from(3)": (500.0, "node*0, node*1, node*2, node*3"),
-    "agree(3)": (50.0, "node*4, node*5, node*6"),
-    "majority": (10.0, "node*7, node*8"),
+    "from(3)": (250.0, "node*0, node*1, node*2, node*3"),
+    "agree(3)": (25.0, "node*4, node*5, node*6"),
+    "majority": (4.0, "node*7, node*8"),
 }
-CRASH, TOLD, END = 2 * SECOND, 6 * SECOND, 18 * SECOND  # reads begin up to 2 s before the later two
+CRASH, TOLD, END = 2 * SECOND, 6 * SECOND, 12 * SECOND  # reads begin up to 2 s before the later two
 TRIP = 0.1  # s: the longest round trip
 
 

@@ -29,6 +29,7 @@ from priomon_core.rumours import ACCUSATIONS, LARGEST_INCARNATION, Rumour, Rumou
 from priomon_core.suspicion import Suspicion
 
 MOST_DEPARTED = 4096  # tombstones and refusals that are kept; the oldest go first
+TIDY = 60  # rounds between two times that room is given back that origins took who were named and never introduced
 LAST_CALLS = 3  # rounds before a verdict in which a node asks the accused and all others once more
 MOST_CALLS = 8  # suspects for which this is done in one round
 DAMPING = 5  # a flapping node is suspected for up to this much longer
@@ -82,6 +83,7 @@ class Membership:
         "_beliefs",
         "_declined",
         "_suspects",
+        "_tidy_due",
         "_untidy",
         "deadline",
         "departed",
@@ -108,6 +110,7 @@ class Membership:
         self._beliefs: dict[int, Belief] = {}
         self._declined: list[Rumour] = []
         self._untidy = False
+        self._tidy_due = 0
         self._suspects: dict[int, Suspicion] = {}
         self.refused: dict[int, Refusal] = {}
 
@@ -283,9 +286,9 @@ class Membership:
             surplus = max(0, len(self.departed) - MOST_DEPARTED)
             for key in dict.fromkeys([*_expired(self.departed.items(), now), *islice(self.departed, surplus)]):
                 self._forget(key, now)
-        if self._untidy:
+        if self._untidy or now >= self._tidy_due:
             self.replica.tidy()
-            self._untidy = False
+            self._untidy, self._tidy_due = False, now + TIDY * self.period
         while self._declined:
             rumour = self._declined.pop()
             if self.replica.known(rumour.key) is not None:

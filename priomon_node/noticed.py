@@ -5,30 +5,32 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from priomon_core import events
 from priomon_core.config import SECOND
 from priomon_core.errors import SettingError
+from priomon_core.events import Died, Event, Flapping, Forgotten, Joined, Left, Refuted, Restarted, Stalled, Suspected
 
-KINDS = {kind.__name__.lower(): kind for kind in events.Event.__subclasses__()}
+KINDS: dict[str, type[Event]] = {
+    kind.__name__.lower(): kind for kind in (Joined, Restarted, Suspected, Refuted, Died, Left, Forgotten, Flapping, Stalled)
+}
 
 
-def kind_of(event: events.Event) -> str:
+def kind_of(event: Event) -> str:
     """The event's kind in a word: joined, restarted, suspected, refuted, died, left, forgotten, flapping or stalled."""
     return type(event).__name__.lower()
 
 
-def fields_of(event: events.Event) -> dict[str, Any]:
+def fields_of(event: Event) -> dict[str, Any]:
     """What there is to tell of an event to people: all but when and the keys, which only programs know nodes by."""
     told = {name: value for name, value in asdict(event).items() if name not in ("at", "key", "before", "late")}
-    return told | {"late_seconds": event.late / SECOND} if isinstance(event, events.Stalled) else told
+    return told | {"late_seconds": event.late / SECOND} if isinstance(event, Stalled) else told
 
 
-def to_json(event: events.Event) -> dict[str, Any]:
+def to_json(event: Event) -> dict[str, Any]:
     """The whole event as a JSON object."""
     return {"event": kind_of(event), **asdict(event)}
 
 
-def from_json(document: dict[str, Any]) -> events.Event:
+def from_json(document: dict[str, Any]) -> Event:
     """The event that `to_json` gave this document. Raises `SettingError` for anything else."""
     values = dict(document)
     kind = KINDS.get(values.pop("event", ""))

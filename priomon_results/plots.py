@@ -93,7 +93,7 @@ PLOTS = (
     ),
     Plot(
         "detection",
-        "For every crash: when it was first suspected, and when one, half, 99 % and all of the nodes that knew the crashed node held it dead.",
+        "For every crash: when it was first suspected, and when one, half, 99 % and all of the nodes that knew the node held it dead.",
         lambda runs: detection(runs[-1]),
         lambda runs: bool(len(runs[-1].rows("belief")["t"]) and (runs[-1].rows("fault")["kind"] == "crash").any()),
     ),

@@ -77,13 +77,12 @@ def alive(run: RunRows) -> Figure:
 
 def mark_faults(axes: Axes, runs: Sequence[RunRows]) -> None:
     """Show the faults that all these runs had at the same times: stops as upright lines or ticks, what lasted as shades."""
-    faults = [run.rows("fault") for run in runs]
-    common = set.intersection(*({*zip(*(rows[name].tolist() for name in ("kind", "t", "until")), strict=True)} for rows in faults))
-    ends = [float(run.rows("sample")["t"][-1]) for run in runs]
+    common = set.intersection(*(_faults(run) for run in runs))
+    last = max(float(run.rows("sample")["t"][-1]) for run in runs)
     for kind, colour in SPANS.items():
-        spans = [(begin, max(ends) if np.isnan(until) else until) for found, begin, until in common if found == kind]
-        for index, (begin, until) in enumerate(_merged(spans)):
-            axes.axvspan(begin, until, color=colour, alpha=0.18, linewidth=0, zorder=0, label="" if index else kind)
+        spans = [(begin, min(end, last)) for found, begin, end in common if found == kind]
+        for index, (begin, end) in enumerate(_merged(spans)):
+            axes.axvspan(begin, end, color=colour, alpha=0.18, linewidth=0, zorder=0, label="" if index else kind)
     for kind, (colour, style) in STOPS.items():
         times = sorted({begin for found, begin, _ in common if found == kind})
         if len(times) > MOST_LINES:
@@ -92,6 +91,13 @@ def mark_faults(axes: Axes, runs: Sequence[RunRows]) -> None:
             continue
         for index, time in enumerate(times):
             axes.axvline(time, color=colour, alpha=0.6, linestyle=style, linewidth=1, zorder=1, label="" if index else kind)
+
+
+def _faults(run: RunRows) -> set[tuple[str, float, float]]:
+    """(Kind, begin, end) of the faults of a run; infinite where there is no end."""
+    rows = run.rows("fault")
+    ends = np.where(np.isnan(rows["until"]), np.inf, rows["until"])
+    return {*zip(rows["kind"].tolist(), rows["t"].tolist(), ends.tolist(), strict=True)}
 
 
 def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -19,7 +19,7 @@ EXAMPLES = "expected nodes such as node3, node1*, 3, 20 %, 3 of node1*, not node
 class Targets:
     """Nodes whose name matches one of `patterns` (none of them if `excluded`); `down`: those that do not run.
 
-    Of these as many as `count`, or the `share`, drawn at random; all if both are None.
+    Of these as many as `count`, or the `share`, drawn at random among those that run (or are down); all if both are None.
     """
 
     patterns: tuple[str, ...] = ("*",)
@@ -37,9 +37,10 @@ class Targets:
         candidates = [i for i in matching if running[i] != self.down]
         if self.count is None and self.share is None:
             return candidates
-        wanted = self.count if self.count is not None else round((self.share or 0.0) * len(matching))
+        wanted = self.count if self.count is not None else round((self.share or 0.0) * len(candidates))
         if wanted > len(candidates):
-            raise SettingError(f"found {wanted} nodes to draw, but only {len(candidates)} of them {'are down' if self.down else 'run'} then")
+            there = "are down" if self.down else "run"
+            raise SettingError(f"found {wanted} nodes to draw, but only {len(candidates)} of them {there} then")
         return sorted(random.sample(candidates, wanted))
 
     def check(self, names: Sequence[str]) -> None:

@@ -33,8 +33,8 @@ def shrink(data: Data, finding: Finding) -> tuple[Data, Finding]:
 def _smaller(data: Data, finding: Finding) -> Iterator[Data]:
     """Scenarios that are a step smaller, the boldest steps first."""
     faults, nodes = data["faults"], data["nodes"]
-    for size in dict.fromkeys((len(faults), len(faults) // 2, 1)):
-        for begin in range(0, len(faults), size or 1):
+    for size in dict.fromkeys(max(1, len(faults) // parts) for parts in (1, 2, MOST_RUNS)):
+        for begin in range(0, len(faults), size):
             yield {**data, "faults": faults[:begin] + faults[begin + size :]}
     for fewer in dict.fromkeys((nodes // 2, nodes - 1)):
         if FEWEST_NODES <= fewer < nodes:
@@ -49,5 +49,6 @@ def _smaller(data: Data, finding: Finding) -> Iterator[Data]:
     if data["topology"] != {"kind": "complete"}:
         yield {**data, "topology": {"kind": "complete"}}
     for name in PLAIN:
-        for key in data[name].keys() - {NEEDED}:
-            yield {**data, name: {other: value for other, value in data[name].items() if other != key}}
+        keys = [key for key in data[name] if key != NEEDED]
+        for gone in ([keys] if len(keys) > 1 else []) + [[key] for key in keys]:
+            yield {**data, name: {key: value for key, value in data[name].items() if key not in gone}}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
-
 from priomon_core.config import DetectionSettings
 from priomon_sim.scenario_gossip import from_core
 from priomon_sim.scenario_settings import Settings

@@ -27,7 +27,8 @@ class Queries(Settings):
     readers: Targets = Field(default="all", alias="from")
     """Who reads: likewise. Default: all."""
     deadline: PositiveDuration = written("2 s")
-    """When a read that has not met its level ends with what it has. No read begins so late that this would be after the run. Default: 2 s."""
+    """When a read that has not met its level ends with what it has; none begins so late that this would be after the run.
+    Default: 2 s."""
     after: Duration = written("0 s")
     """When the first read may come. Default: 0 s."""
 

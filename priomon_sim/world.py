@@ -41,8 +41,8 @@ class Blueprint:
 
     `peers[i]` are the indexes of the nodes that node i gossips with; `series` the true values of every node, float64 [samples, metrics]
     (None: what the machines themselves measure); `link` what every link does but those in `links`, by (source, target); `hops` as in
-    `Links`. `timeline` is what goes wrong, and `overhead` is what every datagram weighs beside its payload (B). `notes` tell a reader of the results what the numbers
-    alone would not.
+    `Links`. `timeline` is what goes wrong, and `overhead` what every datagram weighs beside its payload (B). `notes` tell a reader of
+    the results what the numbers alone would not.
     """
 
     metrics: tuple[Metric, ...]

@@ -81,7 +81,9 @@ class Source:
         steps: list[Step] = []
         for depth, name in enumerate(path, 1):
             if isinstance(here, list) and not (name.isdecimal() and int(name) < len(here)):
-                raise ScenarioError([key.problem((), f"{dotted(tuple(steps))} has {len(here)} elements, expected the number of one, from 0")])
+                raise ScenarioError(
+                    [key.problem((), f"{dotted(tuple(steps))} has {len(here)} elements, expected the number of one, from 0")]
+                )
             if not isinstance(here, (dict, list)):
                 message = f"{dotted(tuple(steps))} is {show(here)}, which holds no keys; set the whole of it"
                 raise ScenarioError([key.problem((), message)])

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,8 +19,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from priomon_core.config import SECOND
+from priomon_core.config import SECOND, DetectionSettings, GossipSettings
 from priomon_core.identity import Address, Identity
+from priomon_core.strategies.scuttlebutt import Scuttlebutt
+from priomon_core.watch import Watch
+from priomon_core.why import told
 from priomon_node import cli_ask
 from priomon_node.events import EventSource, Subscription
 from priomon_node.http_api import create_app, serve

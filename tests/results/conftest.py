@@ -97,7 +97,11 @@ def tables(seed: int, nodes: int, seconds: int, bytes_per_second: float) -> dict
         (node, f"node-{node}", float(np.cos(angle[node])), float(np.sin(angle[node])), None if node == 7 else node / 4)
         for node in range(nodes)
     ]
-    rows["fault"] = [(0, 10.0, None, "crash", "node-3"), (1, 16.0, 24.0, "partition", "20 nodes to 20 nodes"), (2, 20.0, None, "pause", "node-5")]
+    rows["fault"] = [
+        (0, 10.0, None, "crash", "node-3"),
+        (1, 16.0, 24.0, "partition", "20 nodes to 20 nodes"),
+        (2, 20.0, None, "pause", "node-5"),
+    ]
     rows["detection"] = [
         (0, 10.0, 3, "crash", nodes - 1, 0, 1.5, 4.0, 5.0, 7.0, 8.0),
         (1, 11.0, 4, "crash", nodes - 2, 2, 2.0, 5.0, 6.5, None, None),

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from priomon_results.compare import (
+    DETECTION,
     MEASURES,
     CompareError,
     Row,
@@ -140,6 +141,26 @@ def test_only_metrics_of_all_runs_are_compared(one: Run) -> None:
     other = summaries(one, "published", {"storage": 1, "cpu": 100, "temperature": 5})
     names = [row.measure.name for row in compare([one.summary], other)]
     assert names[len(MEASURES) :] == [f"{name}: {what}" for name in ("cpu", "storage") for what in ("published", "error p50", "error p99")]
+
+
+def test_detection_is_compared_where_all_runs_have_it(one: Run) -> None:
+    times = {name: {"p50": 2.0} for name in ("suspected", "first", "t99", "t100")}
+    counts = {"healthy": 1, "starved subject": 4}
+    found = {"seconds": times | {"t100": {"p50": None}, "t99": None}, "false_suspicions": counts, "false_deaths": counts}
+    rows = compare(summaries(one, "detection", found), summaries(one, "detection", found | {"seconds": times}))
+    medians = {row.measure.name: (row.a.median, row.b.median) for row in rows[len(MEASURES) : len(MEASURES) + len(DETECTION)]}
+    assert medians == {
+        "crash suspected": (2.0, 2.0),
+        "first holds it dead": (2.0, 2.0),
+        "99 % hold it dead": (math.inf, 2.0),
+        "all hold it dead": (math.inf, 2.0),
+        "false suspicions": (5.0, 5.0),
+        "false deaths": (5.0, 5.0),
+        "false deaths, all healthy": (1.0, 1.0),
+    }
+    for other in ([one.summary], summaries(one, "detection", None)):  # an older store, and nodes that judge nobody
+        names = [row.measure.name for row in compare(summaries(one, "detection", found), other)]
+        assert "false deaths" not in names
 
 
 def ids(groups: tuple[list[Run], list[Run]]) -> tuple[list[int], list[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from priomon_core.metrics import CPU, MEMORY
 from priomon_results.histogram import Histogram
 from priomon_results.measures import Publications
 from priomon_results.observer import Look, Observer, Traffic
+from priomon_results.verdicts import Verdicts
 
 METRICS = (CPU, MEMORY)
 SECOND = 1_000_000_000
@@ -176,3 +178,35 @@ def test_all_live_looks_are_not_copied() -> None:
     shown = look([[1, 1], [1, 1]])
     assert shown.among_live() is shown
     assert math.prod(look([[1, 1], [1, 1]], [True, False]).among_live().versions.shape) == 1
+
+
+def test_an_origin_that_began_a_new_life_is_followed_no_more() -> None:
+    observer, _ = watched(3, followed=3)
+    first = look([[1, 1, 1]] * 3)
+    observer.follow(replace(first, lives=np.array([0, 1, 2])))
+    assert observer.spread.origins == [0, 1, 2]
+    observer.follow(replace(first, lives=np.array([0, 3, 2])))
+    assert observer.spread.origins == [0, 2]
+
+
+def test_what_live_nodes_believe_is_stored_as_its_range_and_median() -> None:
+    observer, rows = watched(4)
+    shown = look([[1, 1, 1, 1]] * 4, [True, True, False, True], 2 * SECOND)
+    observer.probe(replace(shown, believed=np.array([4, 3, 1, 3])), truth(4), traffic(4))
+    observer.probe(replace(shown, believed=None), truth(4), traffic(4))
+    assert rows["belief"] == [(2.0, 3, 3.0, 4)]
+
+
+def test_verdicts_become_rows_once() -> None:
+    verdicts = Verdicts([0, 1, 2], [0, 1, 2], SECOND)
+    writer: Any = Written()
+    observer = Observer(writer, METRICS, 3, 1, verdicts)
+    verdicts.suspected(SECOND, 0, 1)
+    observer.probe(look([[1, 1, 1]] * 3), truth(3), traffic(3))
+    verdicts.died(2 * SECOND, 2, 1)
+    verdicts.stopped(0, 3 * SECOND, announced=True, knowing=[1, 2])
+    verdicts.died(4 * SECOND, 1, 0)
+    observer.write_ending(["a", "b", "c"], [(0.0, 0.0)] * 3, [], [[(0, 0)] * 2] * 3, [(0, 3.0, None, "leave", "a")])
+    assert writer.rows["false_positive"] == [(0, 1.0, "suspicion", 0, 1, "healthy"), (1, 2.0, "death", 2, 1, "healthy")]
+    assert writer.rows["detection"] == [(0, 3.0, 0, "leave", 2, 1, None, 1.0, 1.0, None, None)]
+    assert writer.rows["fault"] == [(0, 3.0, None, "leave", "a")]

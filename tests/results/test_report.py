@@ -13,8 +13,8 @@ import pytest
 
 from priomon_results.files import OutputError
 from priomon_results.plot_style import LARGEST_SVG
-from priomon_results.plots import draw_all
-from priomon_results.report import sentences, write_report
+from priomon_results.plots import PLOTS, draw_all
+from priomon_results.report import measures, sentences, write_report
 from priomon_results.schema import RunRows
 from priomon_results.store import Store
 
@@ -138,6 +138,47 @@ def test_the_words_follow_the_numbers(make_run: MakeRun) -> None:
     told = sentences(replace(run, summary=worse))
     assert told[1] == "At the end 87.5 % of the pairs of nodes knew each other, so not all."
     assert told[-1].startswith("That is 2 times more traffic than b ")
+
+
+DETECTION = {
+    "crashes": 5,
+    "unnoticed": 1,
+    "seconds": {
+        "suspected": {"mean": 1.5, "p50": 1.25, "p99": 2.0, "max": 2.0},
+        "first": {"mean": 4.5, "p50": 4.0, "p99": None, "max": 5.0},
+        "t99": {"mean": 6.5, "p50": 6.25, "p99": None, "max": 7.0},
+    },
+    "false_suspicions": {"healthy": 0, "parted": 0},
+    "false_deaths": {"healthy": 2, "starved subject": 1_000, "parted": 0},
+}
+
+
+def test_detection_is_in_the_words_and_in_the_table(make_run: MakeRun) -> None:
+    run = make_run().run
+    judged = {**run.summary, "detection": DETECTION}
+    told = " ".join(sentences(replace(run, summary=judged)))
+    assert "Half of 5 crashes were known to 99 % of the nodes within 6.25 s." in told
+    assert "Healthy nodes held healthy ones dead in 2 cases." in told
+    lines = {measure.name: measure.read(judged) for measure in measures([judged])}
+    assert lines["Crashes"] == "5, 1 unnoticed"
+    assert lines["First verdict"] == "4 s (p50), 5 s (max)"
+    assert lines["False suspicions"] == "0"
+    assert lines["False deaths"] == "1,002 (2 healthy, 1,000 starved subject)"
+
+
+def test_detection_without_a_crash_has_no_times(make_run: MakeRun) -> None:
+    run = make_run().run
+    calm = DETECTION | {"crashes": 0, "seconds": dict.fromkeys(("suspected", "first", "t99")), "false_deaths": {"healthy": 0}}
+    judged = {**run.summary, "detection": calm}
+    told = " ".join(sentences(replace(run, summary=judged)))
+    assert "crashes" not in told
+    assert "No healthy node held another one dead." in told
+    assert {measure.name: measure.read(judged) for measure in measures([judged])}["Known to 99 %"] == "-"
+
+
+def test_a_run_in_which_nobody_judges_has_no_lines_for_it(make_run: MakeRun) -> None:
+    summary = make_run().run.summary
+    assert "False deaths" not in {measure.name for measure in measures([summary, {**summary, "detection": DETECTION}])}
 
 
 def test_a_report_that_cannot_be_written_leaves_nothing(make_run: MakeRun, tmp_path: Path) -> None:

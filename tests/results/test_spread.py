@@ -113,3 +113,15 @@ def test_a_node_that_joins_late_has_its_first_contact_then() -> None:
     look(tracker, [1, 1, 0], [0.0], 1.0, stopped=(2,))
     look(tracker, [1, 1, 1], [0.0], 5.0)  # by now no update is under way
     assert tracker.first_contact.tolist() == [1.0, 1.0, 5.0]
+
+
+def test_an_origin_in_a_new_life_is_followed_no_more() -> None:
+    tracker = SpreadTracker([0, 1], 3)
+    look(tracker, [1, 1, 0], [0.0], 1.0)
+    tracker.drop(0)
+    tracker.drop(2)
+    look(tracker, [2, 2, 2], [2.0, 2.5], 3.0)
+    look(tracker, [0, 1, 1], [2.0], 3.0, origin=1)
+    assert [(spread.origin, spread.version, spread.published_at) for spread in tracker.all()] == [(0, 1, 0), (1, 1, 2 * SECOND)]
+    assert tracker.all()[0].reached[:1] + tracker.all()[1].reached[:1] == [1.0, 1.0]
+    assert np.isnan(tracker.all()[0].reached[1:]).all()

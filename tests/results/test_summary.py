@@ -13,6 +13,7 @@ from priomon_core.metrics import CPU
 from priomon_results.measures import Publications
 from priomon_results.observer import Look, Observer, Traffic
 from priomon_results.summary import Ending, saving, summarise
+from priomon_results.verdicts import Verdicts
 
 SECOND = 1_000_000_000
 ENDING = Ending(
@@ -27,7 +28,7 @@ ENDING = Ending(
 )
 
 
-def observer() -> Observer:
+def observer(verdicts: Verdicts | None = None) -> Observer:
     class Ignored:
         """Takes rows."""
 
@@ -35,7 +36,7 @@ def observer() -> Observer:
             """No store."""
 
     writer: Any = Ignored()
-    return Observer(writer, (CPU,), 2, 2)
+    return Observer(writer, (CPU,), 2, 2, verdicts)
 
 
 def converged() -> Observer:
@@ -85,6 +86,23 @@ def test_both_modes_have_the_same_keys() -> None:
     assert list(live) == list(simulated)
     assert {name for name in live if live[name] != simulated[name]} == {"events", "trace_hash"}
     assert (live["events"], live["trace_hash"]) == (None, "")
+
+
+def test_rates_are_per_second_that_a_node_ran() -> None:
+    verdicts = Verdicts([0, 1], [0, 1], SECOND)
+    verdicts.stopped(0, 4 * SECOND, announced=False, knowing=[1])
+    summary = summarise(observer(verdicts), replace(ENDING, faults=1))
+    assert summary["bytes_per_node_per_second"] == 1_000 / 14
+    assert (summary["faults"], summary["detection"]) == (1, None)
+
+
+def test_detection_is_summed_up_if_nodes_judge_each_other() -> None:
+    verdicts = Verdicts([0, 1], [0, 1], SECOND)
+    verdicts.stopped(0, 4 * SECOND, announced=False, knowing=[1])
+    verdicts.died(6 * SECOND, 1, 0)
+    detection = summarise(observer(verdicts), replace(ENDING, detects=True))["detection"]
+    assert detection["seconds"]["first"]["p50"] == 2.0
+    assert detection["periods"]["first"]["p50"] == 2.0 * SECOND / ENDING.period
 
 
 def test_a_saving_is_the_baselines_bytes_over_ours_with_its_accuracy() -> None:

@@ -62,7 +62,7 @@ def test_only_those_who_ran_and_knew_the_life_and_were_not_cut_off_have_to_notic
     verdicts.cut(3, frozenset([2]), frozenset([4]))
     verdicts.mended(3, SECOND)
     verdicts.stopped(4, 2 * SECOND, announced=False, knowing=[0, 1, 2, 5])
-    assert [(end.node, end.audience) for end in verdicts.detections()] == [(5, 5), (4, 1)]
+    assert [(end.node, end.audience) for end in verdicts.detections()] == [(5, 4), (4, 1)]
 
 
 def test_who_stops_or_hears_of_the_next_life_is_let_off() -> None:

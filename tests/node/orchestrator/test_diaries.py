@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from priomon_core.metrics import CPU, MEMORY
 from priomon_node.orchestrator.diaries import Diaries
 from priomon_results.observer import Look, Traffic
-from priomon_sim.lives import identities
+from priomon_sim.driver import Noticed
+from priomon_sim.lives import Lives
 
 METRICS = (CPU, MEMORY)
-FOLLOW, PROBE = 100, 300  # ns
+FOLLOW, PROBE, SAMPLE = 100, 300, 50  # ns
 Entry = list[Any]
 
 
@@ -46,12 +48,26 @@ def plain(look: Look) -> dict[str, Any]:
     }
 
 
-class Run:
-    """Diaries of some nodes, and what was shown of them."""
+class Story:
+    """Is told a run's story as a chronicle is, and keeps it."""
 
-    def __init__(self, nodes: int = 2) -> None:
-        self.keys = [identity.key for identity in identities(nodes)]
-        self.diaries = Diaries(identities(nodes), METRICS, FOLLOW, PROBE)
+    def __init__(self) -> None:
+        self.noticed: list[tuple[int, int, int, str]] = []
+
+    def tell(self, now: int, noticed: Iterable[Noticed], knowing: Callable[[int], Iterable[int]]) -> None:
+        self.noticed += [(now, at, life, event.name) for at, life, event in noticed]
+
+
+class Run:
+    """Diaries of some nodes, and what was shown of them; node i has `generations[i]` lives."""
+
+    def __init__(self, nodes: int = 2, generations: Sequence[int] = ()) -> None:
+        lives = Lives.of(generations or [1] * nodes)
+        self.keys = [identity.key for identity in lives.origins]
+        self.slots = lives.slots
+        self.story = Story()
+        story: Any = self.story
+        self.diaries = Diaries(lives, METRICS, FOLLOW, PROBE, SAMPLE, story)
         self.shown = Shown()
 
     def tell(self, node: int, *entries: Entry, silent: tuple[int, ...] = ()) -> Run:
@@ -72,6 +88,7 @@ class Run:
     def deeds(self, *versions: int, sent: int = 0) -> dict[str, Any]:
         return {
             "held": self._held(versions),
+            "believed": None,
             "truth": [float(sum(versions)), None],
             "bytes_sent": sent,
             "datagrams_sent": sent // 100,
@@ -84,7 +101,7 @@ class Run:
         }
 
     def _held(self, versions: tuple[int, ...]) -> list[int]:
-        return [number for key, version in zip(self.keys, versions, strict=True) if version for number in (key, version)]
+        return [number for key, version in zip(self.keys, versions, strict=False) if version for number in (key, version)]
 
 
 def published(version: int, now: int, level: int = 5) -> Entry:
@@ -193,6 +210,72 @@ def test_what_nodes_measured_is_kept_row_by_row() -> None:
     assert np.array_equal(first, [[1.0, np.nan], [2.0, 3.0]], equal_nan=True)
     assert np.array_equal(second, [[np.nan, np.nan]], equal_nan=True)  # killed before it measured anything: a row of nothing
     assert third.tolist() == [[4.0, 5.0]]
+
+
+def born(generation: int, now: int) -> Entry:
+    return ["born", generation, now]
+
+
+def test_of_a_node_with_two_lives_the_one_that_it_was_seen_in_last_is_shown() -> None:
+    run = Run(generations=[2, 1])
+    first, second, other = *run.slots[0], run.slots[1][0]
+
+    def held(number: int, **versions: int) -> Entry:
+        named = {"first": first, "second": second, "other": other}
+        return ["held", number, [value for name, version in versions.items() for value in (run.keys[named[name]], version)]]
+
+    run.tell(0, born(1, 0), published(1, 10), published(2, 20), held(1, first=2, other=1))
+    run.tell(1, born(1, 0), published(1, 10), held(1, first=1, other=1), held(2, first=2, other=1))
+    run.tell(0, ["held", 2, None], born(2, 220), published(1, 230), held(3, second=1))
+    run.tell(1, held(3, first=2, other=1), held(4, second=1, other=1))
+    run.tell(0, held(4, second=1, other=1))
+    looks = run.shown.follows
+    assert [look["live"] for look in looks] == [[True, True], [False, True], [True, True], [True, True]]
+    assert [look["newest"] for look in looks] == [[2, 1], [2, 1], [1, 1], [1, 1]]
+    assert [look["versions"] for look in looks] == [[[2, 1], [1, 1]], [[2, 1], [2, 1]], [[1, 0], [0, 1]], [[1, 1], [1, 1]]]
+    assert looks[2]["times"][0][1:] == [230]
+
+
+def test_what_a_node_did_counts_over_all_its_lives() -> None:
+    run = Run(1, generations=[3])
+    before = ["over", 150, run.deeds(sent=1000)]
+    run.tell(0, born(1, 0), before, ["held", 2, None], born(2, 210), ["probe", 1, run.deeds(sent=400)], ["held", 3, None])
+    assert run.shown.probes[0]["traffic"].bytes_sent == [1400]
+    run.tell(0, born(3, 500), ["probe", 2, run.deeds(sent=70)], ["held", 6, None])  # its second process was killed
+    assert run.shown.probes[1]["traffic"].bytes_sent == [1470]
+    assert run.diaries.samples() == [[(0, 3), (0, 6)]]
+    run.tell(0, ["ending", 0, run.deeds(sent=90)])
+    assert run.diaries.traffic().bytes_sent == [1490]
+
+
+def test_the_deeds_of_a_life_do_not_count_before_it_was_over() -> None:
+    run = Run(1, generations=[2])
+    run.tell(0, born(1, 0), ["probe", 1, run.deeds(sent=100)], ["over", 400, run.deeds(sent=1000)], ["probe", 2, None])
+    assert [probe["traffic"].bytes_sent for probe in run.shown.probes] == [[100], [1000]]
+
+
+def test_what_was_noticed_is_told_with_the_life_that_noticed_it() -> None:
+    run = Run(generations=[2, 1])
+    event = {"event": "left", "at": 5, "key": run.keys[run.slots[1][0]], "name": "b"}
+    run.tell(0, born(1, 0), ["noticed", 120, event], born(2, 130), ["noticed", 140, event], run.probe(1))
+    run.tell(1, run.probe(1))
+    assert run.story.noticed == [(300, 120, run.slots[0][0], "b"), (300, 140, run.slots[0][1], "b")]
+
+
+def test_a_node_measured_nothing_while_it_was_down() -> None:
+    run = Run(1, generations=[2])
+    run.tell(0, born(1, 0), ["sampled", [1.0, 2.0]], born(2, 3 * SAMPLE), ["sampled", [3.0, 4.0]])
+    nothing = [np.nan, np.nan]
+    assert np.array_equal(run.diaries.measured()[0], [[1.0, 2.0], nothing, nothing, [3.0, 4.0]], equal_nan=True)
+
+
+def test_how_many_each_node_holds_alive_is_shown() -> None:
+    run = Run()
+    believing: list[Any] = []
+    run.shown.probe = lambda look, truth, traffic: believing.append(look.believed)  # type: ignore[method-assign]
+    for node in (0, 1):
+        run.tell(node, ["probe", 1, run.deeds() | {"believed": 2 - node}])
+    assert [found.tolist() for found in believing] == [[2, 1]]
 
 
 @st.composite
