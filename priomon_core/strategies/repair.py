@@ -6,7 +6,7 @@ origins each. A answers with the versions that it knows in the buckets that diff
 else is equal, and from there on it is scuttlebutt: a delta, and perhaps another. Each message may be lost.
 
 What just changed is on its way, and comparing it would find differences that need no repair. So nodes compare in a *lull*: when nothing
-has changed since their round before, on both sides. While updates keep coming, and a lull does not, each compares firmly now and then.
+has changed for two rounds, on both sides. While updates keep coming, and a lull does not, each compares firmly now and then.
 
 Where few origins are known the hashes of buckets would take more room than a digest, and a digest is sent at once. Where most buckets
 differ, and the answer exceeds a datagram, scuttlebutt's digest in parts takes its place.
@@ -24,18 +24,20 @@ from priomon_core.strategies.base import Peer
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 
 ORIGINS_PER_BUCKET = 8
+LULL = 2  # rounds without a change, about what an update needs to get around
 KEY_BITS = 8 * KEY_BYTES
 
 
 class Repair(Scuttlebutt):
     """See the top of this file. `due` says in which rounds to `compare`."""
 
-    __slots__ = ("_firm", "_pushes", "_rounds", "_seen")
+    __slots__ = ("_pushes", "_quiet", "_rounds", "_seen", "firm")
 
     def __init__(self, replica: Replica, settings: GossipSettings) -> None:
         super().__init__(replica, settings)
         self._pushes = replica.kind.pushes
-        self._firm = True
+        self.firm = True  # whether what was due last was more than a lull
+        self._quiet = 0  # rounds in a row in which nothing changed
         self._rounds = 0  # since all was compared
         self._seen = 0  # the row's hash in the last round
 
@@ -43,15 +45,16 @@ class Repair(Scuttlebutt):
         """Whether to compare in this round: now and then, in a lull, while origins come and go, or where nothing else helps."""
         self.watch_roster()
         seen, self._seen = self._seen, self.checksum()
+        self._quiet = self._quiet + 1 if self._seen == seen else 0
         self._rounds += 1
-        self._firm = alone or not self.settled or self._rounds >= self.settings.repair
-        if self._firm:
+        self.firm = alone or not self.settled or self._rounds >= self.settings.repair
+        if self.firm:
             self._rounds = 0
-        return self._firm or self._seen == seen
+        return self.firm or self._quiet >= LULL
 
-    def compare(self, peer: Peer, pulse: Pulse | None = None, asks: bool = False) -> None:
+    def compare(self, peer: Peer, firm: bool, pulse: Pulse | None = None, asks: bool = False) -> None:
         """Send the hash of what is known."""
-        self.outbox.append((peer, summary(self.replica.key, self.checksum(), pulse, asks, self._firm)))
+        self.outbox.append((peer, summary(self.replica.key, self.checksum(), pulse, asks, firm)))
 
     def checksum(self) -> int:
         """The hash of what is known."""
@@ -63,8 +66,10 @@ class Repair(Scuttlebutt):
         match message:
             case Summary():
                 own = self.checksum() if message.checksum is not None else None
-                if own != message.checksum and (message.firm or own == self._seen):
+                if own != message.checksum and (message.firm or (own == self._seen and self._quiet >= LULL)):
                     self._send_buckets(source)
+                elif own is not None and message.firm:
+                    self.compare(source, firm=False)
             case Buckets():
                 self._select(message, source)
             case Selection():

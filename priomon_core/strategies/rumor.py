@@ -66,7 +66,7 @@ class Rumor(Strategy):
         compare = self._repair.due(False)
         for peer in peers:  # a round begins with a word to each peer, that it may answer
             if compare:
-                self._repair.compare(peer)
+                self._repair.compare(peer, self._repair.firm)
             else:
                 self.outbox.append((peer, summary(self.replica.key, None)))
         self._spread(Priority.LOW, peers, now)

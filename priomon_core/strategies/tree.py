@@ -21,9 +21,8 @@ in a lull every round, else every `repair` rounds, and every round while there i
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from priomon_core.config import GossipSettings
 from priomon_core.messages import Delta, Digest, Row
@@ -33,31 +32,13 @@ from priomon_core.pushes import Buckets, Pulse, Push, Selection, Summary, summar
 from priomon_core.replica import Replica
 from priomon_core.strategies.base import Peer, Strategy
 from priomon_core.strategies.flow import Flow, Outgoing
+from priomon_core.strategies.link import Link
 from priomon_core.strategies.repair import Repair
 
 PATIENCE = 3  # periods without a pulse until a node looks for another parent
 EXPIRY = 8  # periods without a pulse until a node takes itself for the root, and without a word until a link is given up
 KEEP_UP = 2  # periods after which a link over which nothing went is used
-MEMORY = 64  # rounds of which a node can tell again what it told
 FULL = 255  # hops that a node with no room for another link tells to who is not in the tree with it
-
-
-@dataclass(slots=True, eq=False)
-class Link:
-    """An eager link. `index` is its name in the row of sources; `got` the push up to which all has come over it, None before the first.
-
-    `sent` is the last push over it and `sent_at` its time, `heard_at` when something came, `asked_at` when a gap was told last, `checksum` that of the peer's roster.
-    """
-
-    index: int
-    peer: Peer
-    key: int
-    sent: int
-    sent_at: int
-    heard_at: int
-    asked_at: int = 0
-    got: int | None = None
-    checksum: int | None = None
 
 
 class Tree(Strategy):
@@ -74,7 +55,6 @@ class Tree(Strategy):
         "_parent",
         "_passed_on",
         "_pulse",
-        "_recent",
         "_repair",
         "_urgent",
         "deadline",
@@ -96,7 +76,6 @@ class Tree(Strategy):
         self._answer_time = settings.period // 2  # an answer that takes longer is taken for lost
         self._next_link = 1
         self._parent: Link | None = None
-        self._recent = deque([0], maxlen=MEMORY)  # the numbers of pushes at the last rounds
         self._own_pulse = 0
         self._pulse = Pulse(replica.key, 0, 0)
         self._passed_on = self._pulse
@@ -109,12 +88,11 @@ class Tree(Strategy):
     def round(self, peers: Sequence[Peer], now: int) -> None:
         """Beat if this is the root, compare or say the pulse to each peer, and flush everything that waits."""
         self._beat(now)
-        self._recent.append(self._flow.number)
         lonely = not self.links or now - self._heard_at > PATIENCE * self.settings.period
         compare = self._repair.due(lonely)
         for peer in peers:
             if compare:
-                self._repair.compare(peer, self._offer(), asks=True)
+                self._repair.compare(peer, self._repair.firm, self._offer(), asks=True)
             else:
                 self.outbox.append((peer, summary(self.replica.key, None, self._offer(), asks=True)))
         for link in list(self.links.values()):
@@ -141,20 +119,26 @@ class Tree(Strategy):
                 self._take(message, source, now)
             case Summary():
                 self._repair.receive(message, source, now)
+                if source in self.links and message.checksum == self._repair.checksum():
+                    self.links[source].compared = True
                 self._weigh(message, source, now)
             case Delta():
                 self._repair.receive(message, source, now)
                 if message.recipient == self.replica.key:
                     self._flow.learnt(message, self._index(source))
+                    if source in self.links:
+                        self.links[source].compared = True
             case _:
                 self._repair.receive(message, source, now)
 
     def _tend(self, link: Link, now: int) -> None:
         """Drop a link over which nothing comes any more, and keep up one over which nothing goes."""
+        if not link.compared and link.got is not None:
+            self._repair.compare(link.peer, firm=True)
         if now - link.heard_at > EXPIRY * self.settings.period:
             self._drop(link)
         elif link.got is None:  # its beginning or the answer to it was lost
-            self._begin(link, self._pulse, self._pulse)
+            self._begin(link, now)
         elif now - link.sent_at > KEEP_UP * self.settings.period:
             link.sent_at = now
             self._dispatch(self._flow.empty(link.sent, link.sent), link)
@@ -183,7 +167,7 @@ class Tree(Strategy):
             return
         if self._better(theirs, now) and peer not in self.links and theirs.hops < FULL:
             self._follow(theirs, self._link(peer, message.sender, now), now)
-            self._begin(self.links[peer], own, theirs)
+            self._begin(self.links[peer], now)
         elif message.asks and (own.root < theirs.root or (own.root == theirs.root and own.number > theirs.number)):
             self.outbox.append((peer, summary(self.replica.key, None, self._offer())))
 
@@ -220,21 +204,15 @@ class Tree(Strategy):
             self._prune(link)
 
     def _link(self, peer: Peer, key: int, now: int, got: int | None = None) -> Link:
-        link = self.links[peer] = Link(self._next_link, peer, key, self._flow.number, now, now, got=got)
+        link = self.links[peer] = Link(self._next_link, peer, key, self._flow.number, now, now, got)
         self._next_link += 1
         return link
 
-    def _begin(self, link: Link, heard: Pulse, theirs: Pulse) -> None:
-        """Begin a link with all that was told since either side heard a pulse that both know, and some rounds more.
-
-        `heard` is the last pulse of this node before the link, `theirs` that of the peer.
-        """
-        apart = abs(heard.number - theirs.number) if heard.root == theirs.root else 0
-        rounds = min(apart + PATIENCE + 1, len(self._recent))
-        link.sent = self._flow.number
-        push = self._flow.repetition(link.index, self._recent[-rounds], link.sent, self._positional(link))
-        push.begin, push.pulse = True, heard
-        push.size += heard.size
+    def _begin(self, link: Link, now: int) -> None:
+        """Begin a link: what both sides know is compared, and what is told from here on is numbered."""
+        link.sent, link.sent_at = self._flow.number, now
+        push = self._flow.empty(link.sent, link.sent)
+        push.begin = True
         self._dispatch(push, link)
 
     def _prune(self, link: Link) -> None:
@@ -269,6 +247,9 @@ class Tree(Strategy):
             for push in pushes:
                 link.sent, link.sent_at = push.number, now
                 self._dispatch(push, link)
+            if link.gap and now - link.asked_at > self._answer_time:
+                link.asked_at = now
+                self._ask(link, wants=True)
         flow.settle(outgoing)
         if outgoing.fresh:
             flow.introduced()
@@ -278,7 +259,7 @@ class Tree(Strategy):
         return self._repair.settled if link.checksum is None else link.checksum == self.replica.roster[1]
 
     def _dispatch(self, push: Push, link: Link) -> None:
-        push.got = 0 if link.got is None else link.got + 1
+        push.got = link.answer
         push.size += varint_size(push.got)
         if push.number and push.pulse is None and link is not self._parent:
             push.pulse = self._pulse
@@ -305,37 +286,36 @@ class Tree(Strategy):
                 self._drop(link)
             return
         if link is None or push.graft:
-            link = self._admit(push, peer, link, readable, now)
+            link = self._admit(push, peer, link, now)
             if link is None:
                 return
         link.checksum, link.heard_at = push.checksum, now
-        if push.pulse is not None and not push.begin:
+        if push.pulse is not None and not push.graft:
             self._hear(push.pulse, link, now)
             if peer not in self.links:
                 return
-        if push.begin or link.got is None:
-            link.got = push.number if push.begin and readable else None
-        elif not readable or push.since > link.got:
-            if now - link.asked_at > self._answer_time:
-                link.asked_at = now
-                self._ask(link, wants=True)
-        elif push.number:
-            link.got = max(link.got, push.number)
-        if len(gaps) and link.got == push.number:
+        if push.begin:
+            link.begin(push.number)
+            if not push.graft:  # from here on both tell each other all that is new, so what was before can be compared
+                self._repair.compare(peer, firm=True)
+        elif not readable:
+            link.unread = True
+        elif link.take(push.since, push.number) and len(gaps):
             self._repair.request(gaps, peer, push.sender, now)
+            link.compared = False  # until the answer is there
         if push.got and push.got - 1 < link.sent and (push.wants or now - link.sent_at > self._answer_time):
             self._repeat(link, push.got - 1, now)
         if self._urgent:
             self._tell(self._flow.pending(Priority.CRITICAL, now), now)
 
-    def _admit(self, push: Push, peer: Peer, known: Link | None, readable: bool, now: int) -> Link | None:
+    def _admit(self, push: Push, peer: Peer, known: Link | None, now: int) -> Link | None:
         """A new link for who grafts itself upon this node, if there is room; anybody else is told that there is none."""
         if not push.graft or (known is None and len(self.links) >= self.settings.degree):
             self._ask(Link(0, peer, push.sender, 0, now, now), prune=True)
             return None
-        link = self._link(peer, push.sender, now, push.number if readable else None)
+        link = self._link(peer, push.sender, now, push.number)
         self._parent = link if known is not None and known is self._parent else self._parent
-        self._begin(link, self._pulse, push.pulse or self._pulse)
+        self._begin(link, now)
         return link
 
     def _repeat(self, link: Link, got: int, now: int) -> None:

@@ -43,7 +43,9 @@ class Bird:
 class Flock:
     """`history[key][version - 1]` are the levels of an origin as it published them, by metric. `sent` counts messages and their bytes."""
 
-    def __init__(self, names: int, strategy: Factory, gossip: GossipSettings, seed: int = 1, loss: float = 0.0, rough: bool = False) -> None:
+    def __init__(
+        self, names: int, strategy: Factory, gossip: GossipSettings, seed: int = 1, loss: float = 0.0, rough: bool = False
+    ) -> None:
         self.strategy = strategy
         self.gossip = gossip
         self.random = Random(seed)

@@ -17,11 +17,18 @@ KEYS = sorted((0x1F3A7C55 * (i + 1)) & 0xFFFFFFFF for i in range(40))
 WIDTHS = [1, 2, 1]
 PRIORITY = [1, 3, 0]
 
+Numbers = tuple[int, int, int, int]
+
+
+def packed(numbers: list[int]) -> Any:
+    """A row as the simulator has it."""
+    return np.array(numbers, np.int32 if max(numbers, default=0) < 1 << 31 else np.int64)
+
 
 def both(name: str, *arguments: Any) -> tuple[Any, list[Sequence[int]]]:
     """The result of a kernel and its sequences afterwards, which must be equal interpreted and compiled."""
     plain = [array("q", each) if isinstance(each, list) else each for each in arguments]
-    fast = [np.array(each, np.int32 if max(each, default=0) < 1 << 31 else np.int64) if isinstance(each, list) else each for each in arguments]
+    fast = [packed(each) if isinstance(each, list) else each for each in arguments]
     result, fast_result = getattr(push_kernels, name)(*plain), getattr(COMPILED.pushes, name)(*fast)
     assert result == fast_result
     after = [each for each in plain if isinstance(each, array)]
@@ -39,7 +46,7 @@ def tables(versions: list[int], told: list[int]) -> tuple[list[int], list[int], 
 
 
 @given(ROWS, st.integers(0, 3), st.integers(1, 500), st.integers(0, 10**6))
-def test_pending_lists_what_is_new_with_its_class_and_size(rows: list[tuple[int, int, int, int]], worst: int, ageing: int, late: int) -> None:
+def test_pending_lists_what_is_new_with_its_class_and_size(rows: list[Numbers], worst: int, ageing: int, late: int) -> None:
     versions, told = [row[0] for row in rows], [row[1] for row in rows]
     published, changed, width = tables(versions, told)
     n = len(rows)
@@ -75,9 +82,7 @@ def test_fit_keeps_the_urgent_within_the_budget(entries: list[tuple[int, int]], 
 
 
 @given(ROWS, st.integers(0, 3), st.booleans(), st.booleans(), st.integers(0, 120))
-def test_pack_counts_the_bytes_and_leaves_out_the_source(
-    rows: list[tuple[int, int, int, int]], link: int, complete: bool, keyed: bool, budget: int
-) -> None:
+def test_pack_counts_the_bytes_and_leaves_out_the_source(rows: list[Numbers], link: int, complete: bool, keyed: bool, budget: int) -> None:
     versions = [max(row[0], 2) for row in rows]
     told = [min(row[1] % versions[i] or 1, versions[i] - 1) for i, row in enumerate(rows)]
     source = [row[2] for row in rows]
@@ -104,7 +109,7 @@ def test_pack_counts_the_bytes_and_leaves_out_the_source(
 
 
 @given(ROWS)
-def test_take_leaves_no_gap(rows: list[tuple[int, int, int, int]]) -> None:
+def test_take_leaves_no_gap(rows: list[Numbers]) -> None:
     own, versions, bases = [row[0] % 5 for row in rows], [row[1] % 6 + 1 for row in rows], [row[3] % 5 for row in rows]
     n = len(rows)
     (useful, missing), after = both("take", own, [0] * n, list(range(n)), versions, bases, n, 7, [0] * n)
@@ -141,7 +146,7 @@ def test_a_selection_covers_its_buckets_and_is_completed_elsewhere(versions: lis
 
 
 @given(ROWS, st.integers(1, 3))
-def test_feedback_cools_what_was_pushed_in_vain_often_enough(rows: list[tuple[int, int, int, int]], hot: int) -> None:
+def test_feedback_cools_what_was_pushed_in_vain_often_enough(rows: list[Numbers], hot: int) -> None:
     own, told, counters = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
     n = len(rows)
     pushed = [v + (row[3] == 0) for v, row in zip(own, rows, strict=True)]  # some have changed since
@@ -158,7 +163,7 @@ def test_feedback_cools_what_was_pushed_in_vain_often_enough(rows: list[tuple[in
 
 
 @given(ROWS)
-def test_the_small_ones(rows: list[tuple[int, int, int, int]]) -> None:
+def test_the_small_ones(rows: list[Numbers]) -> None:
     versions, told, source = [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
     n = len(rows)
     slots = list(range(0, n, 2))

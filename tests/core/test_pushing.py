@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from priomon_core.config import NO_LIMIT, SECOND, GossipSettings
 from priomon_core.metrics import Priority
+from priomon_core.rumours import State
 from priomon_core.strategies.rumor import Rumor
 from priomon_core.strategies.tree import Tree
+from tests.core.cluster import Cluster
 from tests.core.flock import CRITICAL, METRICS, Factory, Flock
 
 STRATEGIES = (Rumor, Tree)
@@ -159,3 +161,14 @@ def test_the_urgent_go_first_where_a_burst_is_too_small() -> None:
     assert 0 < chosen.count < 39
     assert classes.count(2) == 0 or classes.count(0) == sum(slot % 2 for slot in range(40) if slot != replica.own)
     assert METRICS[0].priority < METRICS[2].priority
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_failures_are_detected_over_any_strategy(strategy: Factory) -> None:
+    cluster = Cluster(10, loss=0.1, strategy=strategy)
+    cluster.until(cluster.well, 40)
+    cluster.crash("n4")
+    cluster.until(lambda: cluster.all_hold(State.DEAD, "n4"), 30)
+    assert all(cluster.state(a, b) == State.ALIVE for a in cluster.live() for b in cluster.live() if a != b)
+    cluster.start("n4", 2)
+    cluster.until(cluster.well, 40)

@@ -57,4 +57,3 @@ def test_nothing_published_needs_nothing() -> None:
 
 def test_headers_are_those_of_full_datagrams() -> None:
     assert pytest.approx(1228 / 1183) == FULL
-

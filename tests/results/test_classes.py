@@ -55,7 +55,9 @@ def test_a_lag_of_a_class_counts_only_its_updates() -> None:
     assert look.classes[Priority.CRITICAL].maximum == look.lag.maximum == 7
 
 
-@pytest.mark.parametrize(("times", "share", "expected"), [([3.0, 1.0, 2.0], 0.5, 2.0), ([1.0, math.nan], 0.5, 1.0), ([1.0, math.nan], 1, None)])
+@pytest.mark.parametrize(
+    ("times", "share", "expected"), [([3.0, 1.0, 2.0], 0.5, 2.0), ([1.0, math.nan], 0.5, 1.0), ([1.0, math.nan], 1, None)]
+)
 def test_what_never_came_is_later_than_all(times: list[float], share: float, expected: float | None) -> None:
     assert quantile(times, share) == expected
     assert quantile([], share) is None

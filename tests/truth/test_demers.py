@@ -25,7 +25,7 @@ from priomon_core.strategies.rumor import Rumor
 from priomon_sim.driver import Driver
 
 NODES = 1000
-RUNS = 5
+RUNS = 3
 THEIR_RUMOURS = 100
 MOST_CYCLES = 60
 
