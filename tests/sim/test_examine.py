@@ -68,7 +68,7 @@ def stumble(self: Publisher, values: Any, now: int, select: Any = Publisher.sele
         (GossipNode, "wake", forget_somebody, "VersionsGrow"),
         (Ledger, "publish", understate, "HeldWasPublished"),
         (Replica, "_sift", lambda self: None, "NoResurrection"),
-        (Membership, "_defend", lambda self, rumour, now: False, "DeathsRefuted"),
+        (Membership, "_defend", lambda self, rumour, now: None, "DeathsRefuted"),
         (Membership, "accuse", lambda self, key, now, rule: False, "Converges"),
         (Membership, "_drop", lambda self, key: None, "MemoryBounded"),
         (Driver, "stop", overstate, "BytesCounted"),
