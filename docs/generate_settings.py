@@ -80,7 +80,17 @@ NO_DEFAULT = " No default."
 
 def page() -> str:
     """The whole of settings.md."""
-    parts = [INTRODUCTION, SCENARIO, *map(_model, _models(Scenario)), PROTOCOL, _protocol(GossipSettings), DETECTION, _protocol(DetectionSettings), METRICS, _metrics()]
+    parts = [
+        INTRODUCTION,
+        SCENARIO,
+        *map(_model, _models(Scenario)),
+        PROTOCOL,
+        _protocol(GossipSettings),
+        DETECTION,
+        _protocol(DetectionSettings),
+        METRICS,
+        _metrics(),
+    ]
     parts += [AGENTS, _agents(), COMMANDS]
     for name, group in (("priomon_sim", sim_cli), ("priomon_node", node_cli)):
         parts += _commands(f"python -m {name}", group)

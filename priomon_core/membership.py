@@ -110,7 +110,7 @@ class Membership:
         self._beliefs: dict[int, Belief] = {}
         self._declined: list[Rumour] = []
         self._untidy = False
-        self._tidy_due = 0
+        self._tidy_due = TIDY * period
         self._suspects: dict[int, Suspicion] = {}
         self.refused: dict[int, Refusal] = {}
 

@@ -91,9 +91,10 @@ def test_shrinking_ends(drawn: dict[int, dict[str, Any]], monkeypatch: pytest.Mo
     monkeypatch.setattr("priomon_sim.fuzz_shrink.examine", examined)
     looked_for = Finding("Converges", 30.0, "somebody is missing")
     smallest, last = shrink(drawn[7], looked_for)
-    assert 10 < len(runs) <= MOST_RUNS
+    assert 0 < len(runs) <= MOST_RUNS
     if found is None or found.checker != looked_for.checker:
         assert (smallest, last) == (drawn[7], looked_for)
+        assert len(runs) > 10
     else:
         assert last == found
         assert (smallest["faults"], smallest["nodes"], smallest["gossip"], smallest["network"]) == ([], 2, {}, {})

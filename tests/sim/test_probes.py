@@ -11,8 +11,7 @@ import pytest
 
 from priomon_results.store import Store
 from priomon_results.summary import summarise
-from priomon_sim import probes
-from priomon_sim.experiment import execute
+from priomon_sim import experiment, probes
 from priomon_sim.scenario import Scenario
 from priomon_sim.world import World, build
 
@@ -30,20 +29,27 @@ class Watched:
 
 
 @pytest.fixture
-def watch(scenario: MakeScenario, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Watched]]:
+def watch(
+    scenario: MakeScenario, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Watched]]:
     """A function that runs the small scenario with settings changed."""
+    worlds: list[World] = []
+
+    def built(*arguments: Any) -> World:
+        worlds.append(build(*arguments))
+        return worlds[-1]
+
+    monkeypatch.setattr(experiment, "build", built)
     with Store(tmp_path_factory.mktemp("store") / "watched.db") as store:
 
         def run(*settings: str) -> Watched:
-            worlds: list[World] = []
             probes: list[dict[str, Any]] = []
 
-            def progress(world: World) -> None:
-                driver = world.driver
-                worlds.append(world)
+            def progress(now: int) -> None:
+                driver = worlds[-1].driver
                 probes.append(
                     {
-                        "t": driver.now / 1e9,
+                        "t": now / 1e9,
                         "bytes_sent": list(driver.bytes_sent),
                         "bytes_received": list(driver.bytes_received),
                         "messages": driver.messages_sent,
@@ -53,8 +59,8 @@ def watch(scenario: MakeScenario, tmp_path_factory: pytest.TempPathFactory) -> I
                     }
                 )
 
-            number, summary = execute(scenario(*settings), store, progress)
-            return Watched(worlds[0], summary, lambda table: store.rows(number, table), probes)
+            number, summary = experiment.execute(scenario(*settings), store, progress)
+            return Watched(worlds[-1], summary, lambda table: store.rows(number, table), probes)
 
         yield run
 
@@ -156,11 +162,12 @@ FAULTY = ("duration=60 s", "start=known", "detection.detector=swim")
 
 
 def test_a_run_with_faults_stores_them_and_how_they_were_noticed(watch: Callable[..., Watched]) -> None:
-    faults = "[{kind: crash, at: 5 s, nodes: node3, back_after: 40 s}, {kind: leave, at: 10 s, nodes: node5}]"
-    run = watch(*FAULTY, f"faults={faults}")
+    run = watch(*FAULTY, "faults=[{kind: crash, at: 5 s, nodes: node3, back_after: 40 s}, {kind: leave, at: 20 s, nodes: node5}]")
     names = run.rows("node")["name"].tolist()
     crash, leave = names.index("node3"), names.index("node5")
-    assert [*zip(*(values.tolist() for values in run.rows("fault").values()), strict=True)][0] == (0, 5.0, 45.0, "crash", "node3")
+    fault = run.rows("fault")
+    assert [fault[column].tolist() for column in ("t", "kind", "who")] == [[5.0, 20.0], ["crash", "leave"], ["node3", "node5"]]
+    assert (fault["until"][0], np.isnan(fault["until"][1])) == (45.0, True)
     detection = run.rows("detection")
     assert detection["node"].tolist() == [crash, leave]
     assert detection["audience"].tolist() == [7, 6]
