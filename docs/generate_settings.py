@@ -19,7 +19,7 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from priomon_core.config import GossipSettings
+from priomon_core.config import DetectionSettings, GossipSettings
 from priomon_core.metrics import BUILT_IN
 from priomon_node.cli import main as node_cli
 from priomon_node.settings import FILE_ONLY, PREFIX, AgentSettings
@@ -54,6 +54,9 @@ PROTOCOL = """\
 Settings of the core (`GossipSettings` in `priomon_core/config.py`). A scenario sets those that it names under `gossip`; the others keep
 their defaults.
 """
+DETECTION = """\
+How nodes find out who is alive (`DetectionSettings` there). A scenario sets those that it names under `detection`.
+"""
 METRICS = """\
 ## Built-in metrics
 
@@ -77,7 +80,17 @@ NO_DEFAULT = " No default."
 
 def page() -> str:
     """The whole of settings.md."""
-    parts = [INTRODUCTION, SCENARIO, *map(_model, _models(Scenario)), PROTOCOL, _protocol(), METRICS, _metrics()]
+    parts = [
+        INTRODUCTION,
+        SCENARIO,
+        *map(_model, _models(Scenario)),
+        PROTOCOL,
+        _protocol(GossipSettings),
+        DETECTION,
+        _protocol(DetectionSettings),
+        METRICS,
+        _metrics(),
+    ]
     parts += [AGENTS, _agents(), COMMANDS]
     for name, group in (("priomon_sim", sim_cli), ("priomon_node", node_cli)):
         parts += _commands(f"python -m {name}", group)
@@ -229,9 +242,13 @@ def _annotated(base: Any, marks: Sequence[Any]) -> str:
 # Protocol, metrics
 
 
-def _protocol() -> str:
-    rows = [(_code(s.name), s.metadata["unit"], _code(f"{s.default:,}"), s.metadata["reason"]) for s in fields(GossipSettings)]
+def _protocol(settings: type) -> str:
+    rows = [(_code(s.name), s.metadata["unit"], _code(_plain(s.default)), s.metadata["reason"]) for s in fields(settings)]
     return _table(("Name", "Unit", "Default", "Reason"), rows)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
 
 
 def _metrics() -> str:

@@ -17,6 +17,7 @@ import psutil
 
 FIRST_PORT = 22001
 HEADERS = 28  # bytes of UDP and IPv4 that each datagram costs beside what the agent counts
+ETHERNET = 14  # and that an interface counts beside these
 METRICS = ("cpu", "memory", "network", "storage")
 TRAFFIC = {"samples", "bytes_sent", "bytes_received", "datagrams_sent", "datagrams_received"}
 
@@ -31,21 +32,25 @@ def main(count: int, seconds: float) -> None:
     def ask(path: str) -> list[Any]:
         return [json.load(urlopen(f"http://{port}{path}")) for port in ports]
 
-    def figures() -> tuple[float, list[float], list[float], list[int]]:
+    def figures() -> tuple[float, list[float], list[float], list[int], list[int]]:
         counters = [status["counters"] for status in ask("/v1/status")]
         sent = [counted["bytes_sent"] + HEADERS * counted["datagrams_sent"] for counted in counters]
+        received = [counted["bytes_received"] + HEADERS * counted["datagrams_received"] for counted in counters]
+        datagrams = [counted["datagrams_sent"] + counted["datagrams_received"] for counted in counters]
+        both = [out + back + ETHERNET * count for out, back, count in zip(sent, received, datagrams, strict=True)]
         cpu = [sum(agent.cpu_times()[:2]) for agent in agents]
-        return time.monotonic(), cpu, [agent.memory_info().rss / 2**20 for agent in agents], sent
+        return time.monotonic(), cpu, [agent.memory_info().rss / 2**20 for agent in agents], sent, both
 
-    begin, cpu, rss, sent = figures()
+    begin, cpu, rss, sent, both = figures()
     time.sleep(seconds)
-    end, cpu_then, rss_then, sent_then = figures()
+    end, cpu_then, rss_then, sent_then, both_then = figures()
     lasted = end - begin
     _show("resident at the start, MiB", rss)
     _show("resident at the end, MiB", rss_then)
     _show("growth, MiB", _differences(rss, rss_then))
     _show(f"cpu over {lasted:.0f} s, % of one core", [100 * used / lasted for used in _differences(cpu, cpu_then)])
     _show("sent, B/s", [more / lasted for more in _differences(sent, sent_then)])
+    _show("sent and received, with Ethernet headers, B/s", [more / lasted for more in _differences(both, both_then)])
     states = [answer["nodes"] for answer in ask("/v1/state")]
     print("nodes known by each agent:", sorted({len(state) for state in states}))
     values = [node["metrics"].get(name) for state in states for node in state for name in METRICS]

@@ -38,7 +38,7 @@ faults: [{{kind: crash, at: 2 s, nodes: {share} %}}]
 queries: {{level: local}}  # so that nodes can be asked; who asks follows
 """
 LOADS = {
-    "from(3)": (250.0, "node*0, node*1, node*2, node*3"),
+    "from(3)": (800.0, "node*0, node*1, node*2, node*3"),
     "agree(3)": (25.0, "node*4, node*5, node*6"),
     "majority": (4.0, "node*7, node*8"),
 }
@@ -95,19 +95,26 @@ def success(queries: Sequence[Query]) -> float:
 
 
 def draw(nodes: int, measured: dict[int, dict[tuple[str, bool], list[Query]]]) -> None:
-    """The share of reads that succeed against the share of nodes that have crashed."""
+    """The share of reads that succeed, and how long they take, against the share of nodes that have crashed."""
     with drawing():
-        figure = Figure(figsize=(8, 4.2), layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(9, 4.4), layout="constrained")
+        succeeding, taking = figure.subplots(1, 2)
         shares = sorted(measured)
-        for colour, level in zip(PALETTE, LOADS, strict=False):
+        for index, level in enumerate(LOADS):
             for detected, style in ((True, "o-"), (False, "x--")):
                 label = f"{level}, {'once the others know' if detected else 'in the first 2 s'}"
-                axes.plot(shares, [100 * success(measured[share][level, detected]) for share in shares], style, color=colour, label=label)
-        axes.set_xlabel("nodes that have crashed (%)")
-        axes.set_ylabel("reads that met their level (%)")
-        axes.set_ylim(-3, 103)
-        axes.legend(loc="lower left")
+                reads = [measured[share][level, detected] for share in shares]
+                look = {"color": PALETTE[index], "markersize": 9 - 2.5 * index}
+                succeeding.plot(shares, [100 * success(queries) for queries in reads], style, **look, label=label)
+                taking.plot(
+                    shares, [np.quantile([query.latency or 0 for query in queries], 0.99) / SECOND for queries in reads], style, **look
+                )
+        for axes, axis in ((succeeding, "reads that met their level (%)"), (taking, "99th percentile of the latency (s)")):
+            axes.set_xlabel("nodes that have crashed (%)")
+            axes.set_ylabel(axis)
+        succeeding.set_ylim(-3, 103)
+        taking.set_ylim(0, 2.05)
+        figure.legend(loc="outside lower center", ncols=3)
         figure.suptitle(f"Reads among {nodes:,} nodes of which some have crashed", x=0.01, ha="left")
         figure.savefig(PICTURE, dpi=150, metadata={"Software": None})
 

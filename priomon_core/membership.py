@@ -110,7 +110,7 @@ class Membership:
         self._beliefs: dict[int, Belief] = {}
         self._declined: list[Rumour] = []
         self._untidy = False
-        self._tidy_due = 0
+        self._tidy_due = TIDY * period
         self._suspects: dict[int, Suspicion] = {}
         self.refused: dict[int, Refusal] = {}
 
@@ -291,7 +291,7 @@ class Membership:
             self._untidy, self._tidy_due = False, now + TIDY * self.period
         while self._declined:
             rumour = self._declined.pop()
-            if self.replica.known(rumour.key) is not None:
+            if self.replica.known(rumour.key) is not None and self.state(rumour.key) >= State.DEAD:  # and has not refuted since
                 self._refuse(rumour.key, now, rumour.incarnation)
         if self.refused:
             for key in _expired(((key, refusal.until) for key, refusal in self.refused.items()), now):

@@ -189,7 +189,6 @@ class Replica:
         self.values.publish(self.own, version, changes, now)
         self.versions[self.own] = version
         if version == 1:
-            self._sift()  # it may have heard of its former life already
             self.survey()
         return version
 

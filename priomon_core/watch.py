@@ -6,7 +6,7 @@ acks, and no byte more.
 
 Some rules keep the innocent alive, make partitions heal and old news harmless. Whoever is spoken to is told what is held against it, so
 that it can refute. Nobody turns a suspicion into a verdict without having asked the accused, and repeated it to those who may know better:
-rumours reach nearly all, not all. Each dead node is tried now and then by somebody, about once per `reconnect` for all nodes together,
+rumours reach nearly all, not all. Each departed node is tried now and then by somebody, about once per `reconnect` for all nodes together,
 with one small ping. And whoever introduces a departed node to a newcomer says in the same message that it has departed.
 """
 

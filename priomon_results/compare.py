@@ -116,16 +116,21 @@ QUERIES = (
     Measure("age of answers p99", "s", lambda s: s["queries"]["age_seconds"]["p99"]),
 )
 """Of runs whose nodes read each other."""
+SOMETIMES = {"detection": DETECTION, "queries": QUERIES}
+"""Measures that not all runs have, by the part of a summary that they are in."""
 
 
 def compare(a: Sequence[Summary], b: Sequence[Summary]) -> list[Row]:
     """The measures of two groups, given as the summaries of their runs: of the cluster, detection, reads, and each metric in all."""
     everywhere = set.intersection(*({*summary["published"]} for summary in [*a, *b]))
     metrics = [metric for metric in a[0]["published"] if metric in everywhere]
-    detection = DETECTION if all(summary.get("detection") for summary in [*a, *b]) else ()  # which older stores do not have
-    queries = QUERIES if all(summary.get("queries") for summary in [*a, *b]) else ()
-    shared = [*MEASURES, *detection, *queries]
-    return [_row(measure, a, b) for measure in [*shared, *(one for metric in metrics for one in _of_metric(metric))]]
+    shared = [*MEASURES, *sometimes([*a, *b]), *(one for metric in metrics for one in _of_metric(metric))]
+    return [_row(measure, a, b) for measure in shared]
+
+
+def sometimes(summaries: Sequence[Summary]) -> list[Measure]:
+    """Of the measures that not all runs have those that all of these have; runs in older stores have none."""
+    return [measure for part, found in SOMETIMES.items() if all(summary.get(part) for summary in summaries) for measure in found]
 
 
 def quartiles(values: Sequence[float]) -> Quartiles:

@@ -19,7 +19,7 @@ def queries(runs: Sequence[RunRows]) -> Figure:
     title = "What reads through other nodes take, cost and return"
     groups = by_scenario([run for run in runs if len(run.rows("query")["t"])])
     if not groups:
-        return nothing_to_draw(title, runs, "No node has read another one in this run.")
+        return nothing_to_draw(title, runs, "No read of a node through others is stored for this run.")
     figure = new_figure(title, runs, note="a curve that ends below 100 %: reads that found nothing")
     panels = figure.subplots(1, len(PANELS), sharey=True)
     for index, (label, members) in enumerate(groups.items()):

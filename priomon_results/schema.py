@@ -149,7 +149,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE query (
             run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
             number INTEGER NOT NULL, t REAL NOT NULL, node INTEGER NOT NULL, target INTEGER NOT NULL, level TEXT NOT NULL,
-            ok INTEGER NOT NULL, partial INTEGER NOT NULL, latency REAL, messages INTEGER NOT NULL, age REAL, behind INTEGER,
+            ok INTEGER NOT NULL, partial INTEGER NOT NULL, latency REAL, messages INTEGER NOT NULL, age REAL, behind REAL,
             PRIMARY KEY (run, number)) WITHOUT ROWID""",
     ),
 )

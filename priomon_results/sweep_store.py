@@ -91,7 +91,8 @@ ERROR_OF = "{}: error p99"  # of a metric, in its unit
 def _units(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(Name, unit) of all measures of variants of this scenario."""
     of_metrics = [(ERROR_OF.format(name), metric.get("unit", "")) for name, metric in parameters.get("metrics", {}).items()]
-    return [*((measure.name, measure.unit) for measure in (*MEASURES, SAVING)), *of_metrics]
+    sometimes = (measure for found in compare.SOMETIMES.values() for measure in found)
+    return [*((measure.name, measure.unit) for measure in (*MEASURES, *sometimes, SAVING)), *of_metrics]
 
 
 def begin_sweep(store: Store, header: SweepHeader, points: Iterable[Planned]) -> int:
@@ -128,7 +129,8 @@ def record(store: Store, results: Iterable[tuple[int, PointStatus, float, bytes,
             )
             if status == "complete":
                 known = json.loads(summary)
-                rows = [(point, measure.name, measure.read(known)) for measure in MEASURES]
+                measures = (*MEASURES, *compare.sometimes([known]))
+                rows = [(point, measure.name, measure.read(known)) for measure in measures]
                 rows += [(point, ERROR_OF.format(metric), errors["p99"]) for metric, errors in known["error"].items()]
                 connection.executemany("INSERT OR REPLACE INTO point_value VALUES (?, ?, ?)", rows)
 

@@ -20,7 +20,7 @@ from priomon_results.sweep_store import Sweep, find_sweep
 Value = float | str | bool
 Key = tuple[Value, ...]
 
-SHOWN = ("bytes per node", "lag p99", "error p99", "convergence", "saving")  # measures that are shown unless one is chosen
+SHOWN = ("bytes per node", "lag p99", "error p99", "convergence", "99 % hold it dead", "saving")  # unless one is chosen
 MOST_LEVELS = 8  # of a setting in an estimate of its weight; more values are put together by rank
 ALL_REACHED = math.inf  # stands for a value that was never reached where values are ordered
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priomon_core.frames import to_frame
+from priomon_core.links import UNREACHABLE
 from priomon_core.rumours import State
 from priomon_core.wire import Codec
 from priomon_sim.checkers.costs import BytesCounted, DatagramsFit, MemoryBounded
@@ -21,9 +22,10 @@ from priomon_sim.checkers.verdicts import Converges, DeathsRefuted
 from priomon_sim.checkers.weather import Weather
 from priomon_sim.driver import Driver
 from priomon_sim.scenario import Scenario
-from priomon_sim.world import World, build
+from priomon_sim.world import Blueprint, World, build
 
 CHECKERS = (VersionsGrow, HeldWasPublished, NoResurrection, DeathsRefuted, BytesCounted, DatagramsFit, MemoryBounded)
+MOST_LOSS = 0.99  # where more is lost nobody can promise anything, and waiting longer would not help
 AFTERWARDS = 20  # periods for which a cluster is watched once it has converged
 
 
@@ -95,7 +97,16 @@ def examine(scenario: Scenario) -> Examination:
 
 def _cluster(world: World) -> Cluster:
     plan, driver = world.plan, world.driver
-    return Cluster(driver.lives, plan.peers, plan.gossip, driver.detection, plan.link.loss.share, plan.overhead)
+    return Cluster(driver.lives, plan.peers, plan.gossip, driver.detection, usual_loss(plan), plan.overhead)
+
+
+def usual_loss(plan: Blueprint) -> float:
+    """The share of datagrams that is lost without faults, over the longest path; single links may be worse. Below 1 in any case."""
+    nodes = range(len(plan.peers))
+    hops = 1
+    if plan.hops is not None:
+        hops = max(length for a in nodes for b in nodes if (length := plan.hops(a, b)) != UNREACHABLE)
+    return min(1.0 - (1.0 - plan.link.loss.share) ** hops, MOST_LOSS)
 
 
 def _run(world: World, cluster: Cluster, checkers: list[Checker], converges: Converges) -> None:

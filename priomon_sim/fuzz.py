@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 from priomon_core.errors import PriomonError
 from priomon_sim.examine import Examination, Finding, examine
@@ -50,7 +52,7 @@ def fuzz(seeds: Sequence[int], jobs: int, job: Callable[[int], Outcome] = examin
     if jobs == 1:
         yield from map(job, seeds)
         return
-    pool = ProcessPoolExecutor(jobs, get_context("forkserver"), _ignore_interrupts)
+    pool = ProcessPoolExecutor(jobs, get_context("forkserver"), _begin_work)
     try:
         for done in as_completed([pool.submit(job, seed) for seed in seeds]):
             yield done.result()
@@ -60,6 +62,14 @@ def fuzz(seeds: Sequence[int], jobs: int, job: Callable[[int], Outcome] = examin
         pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches the whole group; the parent decides what becomes of its workers."""
+def _begin_work() -> None:
+    """Ctrl-C reaches the whole group, and the parent decides what becomes of its workers; they do not outlive it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

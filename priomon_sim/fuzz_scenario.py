@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from priomon_core.errors import PriomonError
 from priomon_sim.checkers.verdicts import convergence_time
+from priomon_sim.examine import usual_loss
 from priomon_sim.scenario import Scenario
 from priomon_sim.world import draft
 
@@ -47,7 +48,9 @@ def random_scenario(seed: int) -> Data:
     detector = random.choices(["swim", "phi", "count", "none"], [80, 8, 7, 5])[0]
     topology = _topology(random, nodes)
     overlay = topology.get("role") != "underlay" and topology["kind"] != "complete"
-    slowest = random.choice([0.002, 0.02, 0.1]) * period
+    hops = 8 if topology.get("role") == "underlay" else 1  # or thereabouts; delay and loss are those of one
+    slowest = random.choice([0.002, 0.02, 0.1]) * period / hops
+    most_loss = (0.2 if detector in ("swim", "none") else 0.01) / hops
     chaos = random.choice([20.0, 40.0, 80.0])
     faults = [_fault(random, chaos) for _ in range(random.randint(0, 7))]
     faults.sort(key=lambda fault: fault["at"])
@@ -62,8 +65,8 @@ def random_scenario(seed: int) -> Data:
         "workload": {"kind": "synthetic"},
         "topology": topology,
         "gossip": _gossip(random, period, 1 if overlay else min(random.choice([1, 1, 2, 3]), nodes - 1)),
-        "network": _network(random, slowest, 0.2 if detector in ("swim", "none") else 0.01),
-        "detection": _detection(random, detector, period, slowest),
+        "network": _network(random, slowest, most_loss),
+        "detection": _detection(random, detector, period, slowest * hops),
         "measure": {"every": _s(min(1.0, period))},
         "faults": [{**fault, "at": _s(fault["at"])} for fault in faults],
     }
@@ -75,8 +78,8 @@ def random_scenario(seed: int) -> Data:
 
 def calm(scenario: Scenario) -> float:
     """Seconds without faults after which its cluster must have converged."""
-    model = draft(scenario).link
-    limit = convergence_time(scenario.nodes, scenario.gossip.settings(), scenario.detection.settings(), model.loss.share)
+    loss = usual_loss(draft(scenario))
+    limit = convergence_time(scenario.nodes, scenario.gossip.settings(), scenario.detection.settings(), loss)
     return limit / 1e9 + MARGIN
 
 

@@ -9,21 +9,24 @@ from priomon_sim.fuzz_scenario import Data, sound
 from priomon_sim.units import DURATION
 
 MOST_RUNS = 100
+MOST_MESSAGES = 1_000_000  # in all runs: some minutes
 FEWEST_NODES = 2
 PLAIN = ("network", "gossip", "detection")  # mappings of settings that may each fall back to their defaults
 NEEDED = "detector"  # a setting that says what is examined
 
 
 def shrink(data: Data, finding: Finding) -> tuple[Data, Finding]:
-    """The smallest scenario that was found in `MOST_RUNS` runs, and what is found in it."""
-    runs = 0
+    """The smallest scenario that was found in so many runs or messages, and what is found in it."""
+    runs = messages = 0
     candidates = _smaller(data, finding)
-    while (candidate := next(candidates, None)) is not None and runs < MOST_RUNS:
+    while (candidate := next(candidates, None)) is not None and runs < MOST_RUNS and messages < MOST_MESSAGES:
         scenario = sound(candidate)
         if scenario is None:
             continue
         runs += 1
-        found = examine(scenario).finding
+        examination = examine(scenario)
+        messages += examination.messages
+        found = examination.finding
         if found is not None and found.checker == finding.checker:
             data, finding = candidate, found
             candidates = _smaller(data, finding)

@@ -11,25 +11,12 @@ from priomon_core.rumours import State
 from priomon_sim.checkers.history import Checker, Cluster, Moment
 
 
-def _generations(cluster: Cluster) -> NDArray[np.int64]:
-    return np.array([identity.generation for identity in cluster.lives.origins], np.int64)
-
-
-def _youngest_known(cluster: Cluster, generations: NDArray[np.int64], moment: Moment) -> NDArray[np.int64]:
-    """The highest generation of each node that each life knows, [lives, nodes]; 0: none."""
-    known = np.where(moment.versions > 0, generations, 0)
-    youngest = np.zeros((len(generations), cluster.nodes), np.int64)
-    for node, slots in enumerate(cluster.lives.slots):
-        youngest[:, node] = known[:, slots].max(axis=1)
-    return youngest
-
-
 class VersionsGrow(Checker):
-    """Versions never go back at an observer, except that it drops a replaced generation, or one that has departed and is forgotten."""
+    """Versions never go back at an observer, except that it drops whom a younger generation replaced, or who departed and is forgotten."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._generations = _generations(cluster)
+        self._younger = np.array(cluster.lives.younger)
         self._before: Moment | None = None
 
     def see(self, moment: Moment) -> Iterator[str]:
@@ -40,9 +27,8 @@ class VersionsGrow(Checker):
         fell[~(moment.present & before.present)] = False
         if not fell.any():
             return
-        youngest = _youngest_known(self._cluster, self._generations, moment)[:, self._cluster.lives.node]
-        replaced, departed = youngest > self._generations, before.held >= State.DEAD
-        fell &= (moment.versions > 0) | ~(replaced | departed)
+        replaced = (self._younger >= 0) & moment.begun[self._younger]
+        fell &= (moment.versions > 0) | ~(replaced | (before.held >= State.DEAD))
         for observer, origin in np.argwhere(fell).tolist():
             was, now = before.versions[observer, origin], moment.versions[observer, origin]
             yield f"at {self._cluster.name(observer)} the version of {self._cluster.name(origin)} went back from {was} to {now}"
@@ -72,11 +58,13 @@ class NoResurrection(Checker):
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._generations = _generations(cluster)
-        self._youngest: NDArray[np.int64] = np.zeros((len(self._generations), cluster.nodes), np.int64)
+        self._generations = np.array([identity.generation for identity in cluster.lives.origins], np.int64)
+        self._youngest: NDArray[np.int64] = np.zeros((len(self._generations), cluster.nodes), np.int64)  # that each life has known
 
     def see(self, moment: Moment) -> Iterator[str]:
-        self._youngest = np.maximum(self._youngest, _youngest_known(self._cluster, self._generations, moment))
+        known = np.where(moment.versions > 0, self._generations, 0)
+        for node, slots in enumerate(self._cluster.lives.slots):
+            self._youngest[:, node] = np.maximum(self._youngest[:, node], known[:, slots].max(axis=1))
         older = (moment.versions > 0) & (self._generations < self._youngest[:, self._cluster.lives.node])
         older[~moment.present] = False
         for observer, origin in np.argwhere(older).tolist():

@@ -267,6 +267,7 @@ def test_who_was_introduced_as_departed_is_refused() -> None:
     one.decline(Rumour(A, DEAD, 2, B), 0)  # B is not credible
     one.expire(0)
     assert one.replica.known(A) is not None
+    one.hear(Rumour(A, DEAD, 2, C), 0)
     one.decline(Rumour(A, DEAD, 2, C), 0)
     one.expire(0)
     assert one.replica.known(A) is None and one.refused[A] == (TOMBSTONE, "n1", 2)

@@ -115,9 +115,9 @@ def test_a_read_that_half_do_not_answer_is_partial_at_its_deadline() -> None:
         for agent in agents[2:]:
             agent.connection_lost(None)
         async with asyncio.timeout(PATIENCE):
-            outcome = await agents[0].read("n1", parse_level("majority"), SECOND // 5)
+            outcome = await agents[0].read("n1", parse_level("majority"), SECOND)
         assert not outcome.met and [held.key for held in outcome.answers] == [agents[1].identity.key]
-        assert outcome.ended - outcome.began >= SECOND // 5
+        assert outcome.ended - outcome.began >= SECOND
 
     run(5, story)
 
@@ -199,7 +199,7 @@ def test_the_answer_as_a_table(service: Service) -> None:
 
 
 def test_a_partial_answer_is_shown_and_ends_with_1(service: Service) -> None:
-    result = query(service, "n2", "--level", "all", "--deadline", "0.1")
+    result = query(service, "n2", "--level", "all", "--deadline", "1")
     assert result.exit_code == 1
     assert "cpu" in result.stdout
     assert result.stderr == "Error: partial: 1 other nodes answered, which does not meet the level all\n"

@@ -109,6 +109,23 @@ def tables(seed: int, nodes: int, seconds: int, bytes_per_second: float) -> dict
     ]
     rows["false_positive"] = [(0, 13.0, "suspicion", 6, 7, "healthy")]
     rows["belief"] = [(float(t), nodes - 4, nodes - 2.0, nodes) for t in range(seconds + 1)]
+    rows["query"] = [
+        (
+            number,
+            number / 10,
+            number % nodes,
+            3,
+            "from(3)",
+            int(number % 10 > 0),
+            int(number % 10 == 0),
+            0.1 + number / 500,
+            6,
+            1.0,
+            number % 3,
+        )
+        for number in range(49)
+    ]
+    rows["query"].append((49, 5.0, 1, 7, "from(3)", 0, 0, None, 0, None, None))
     rows["edge"] = [(node, (node + hop) % nodes) for node in range(nodes) for hop in (1, 5)]
     return rows
 

@@ -14,9 +14,10 @@ from priomon_core.priority import Publisher
 from priomon_core.replica import Replica
 from priomon_core.wire import Call
 from priomon_sim.driver import Driver
-from priomon_sim.examine import examine
+from priomon_sim.examine import examine, usual_loss
 from priomon_sim.ledger import Ledger
 from priomon_sim.scenario import Scenario
+from priomon_sim.world import draft
 
 CHAOS = (
     "duration=700 s",
@@ -68,7 +69,7 @@ def stumble(self: Publisher, values: Any, now: int, select: Any = Publisher.sele
         (GossipNode, "wake", forget_somebody, "VersionsGrow"),
         (Ledger, "publish", understate, "HeldWasPublished"),
         (Replica, "_sift", lambda self: None, "NoResurrection"),
-        (Membership, "_defend", lambda self, rumour, now: False, "DeathsRefuted"),
+        (Membership, "_defend", lambda self, rumour, now: None, "DeathsRefuted"),
         (Membership, "accuse", lambda self, key, now, rule: False, "Converges"),
         (Membership, "_drop", lambda self, key: None, "MemoryBounded"),
         (Driver, "stop", overstate, "BytesCounted"),
@@ -91,3 +92,11 @@ def test_a_rumour_too_many_does_not_fit(scenario: Callable[..., Scenario], monke
     found = examine(scenario(*CHAOS, "gossip.datagram_limit=256 B"))
     assert found.finding is not None
     assert "that claims" in found.finding.what
+
+
+def test_the_usual_loss_is_that_of_the_longest_path(scenario: Callable[..., Scenario]) -> None:
+    ring = "topology={kind: ring, role: underlay}"
+    assert usual_loss(draft(scenario("network.loss=10 %"))) == pytest.approx(0.1)
+    assert usual_loss(draft(scenario("network.loss=10 %", ring))) == pytest.approx(1 - 0.9**4)
+    assert usual_loss(draft(scenario("network.loss=0 %", ring))) == 0
+    assert usual_loss(draft(scenario("network.loss=100 %"))) < 1

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from priomon_core.replica import Replica
-from priomon_sim.examine import examine
+from priomon_sim.examine import Examination, Finding, examine
 from priomon_sim.fuzz import FuzzError, examine_seed, fuzz
 from priomon_sim.fuzz_scenario import calm, random_scenario, scenario_of, sound
 from priomon_sim.fuzz_shrink import MOST_RUNS, shrink
@@ -68,7 +68,8 @@ def test_dozens_of_seeds_are_clean(drawn: dict[int, dict[str, Any]]) -> None:
 
 def test_what_fails_is_shrunk_and_fails_still(drawn: dict[int, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Replica, "_sift", lambda self: None)
-    outcome = next(one for one in map(examine_seed, SEEDS) if one.failure is not None)
+    small = (seed for seed, data in drawn.items() if data["nodes"] <= SMALL)
+    outcome = next(one for one in map(examine_seed, small) if one.failure is not None)
     failure, data = outcome.failure, drawn[outcome.seed]
     assert failure is not None
     assert failure.finding.checker == failure.shrunk_finding.checker == "NoResurrection"
@@ -78,26 +79,26 @@ def test_what_fails_is_shrunk_and_fails_still(drawn: dict[int, dict[str, Any]], 
     assert examine(scenario_of(failure.shrunk)).finding == failure.shrunk_finding
 
 
-def test_shrinking_ends(drawn: dict[int, dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where everything fails, as here for what a checker would call the wrong reason."""
-    runs = []
+@pytest.mark.parametrize("found", [None, Finding("VersionsGrow", 3.0, "something else"), Finding("Converges", 20.0, "somebody is missing")])
+def test_shrinking_ends(drawn: dict[int, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, found: Finding | None) -> None:
+    """Nothing is smaller where all smaller scenarios are clean or fail otherwise; and where all fail alike there is a smallest one."""
+    runs: list[Any] = []
 
-    def nothing_found(scenario: Any) -> Any:
+    def examined(scenario: Any) -> Examination:
         runs.append(scenario)
-        return examine(scenario_of(drawn[7]))
+        return Examination(found, None, 0)
 
-    finding = examine_with_a_stumble(drawn[7], monkeypatch)
-    monkeypatch.setattr("priomon_sim.fuzz_shrink.examine", nothing_found)
-    assert shrink(drawn[7], finding) == (drawn[7], finding)
+    monkeypatch.setattr("priomon_sim.fuzz_shrink.examine", examined)
+    looked_for = Finding("Converges", 30.0, "somebody is missing")
+    smallest, last = shrink(drawn[7], looked_for)
     assert 0 < len(runs) <= MOST_RUNS
-
-
-def examine_with_a_stumble(data: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
-    with monkeypatch.context() as patch:
-        patch.setattr(Replica, "publish", lambda self, changes, now: 1 // 0)
-        finding = examine(scenario_of(data)).finding
-    assert finding is not None and finding.checker == "ZeroDivisionError"
-    return finding
+    if found is None or found.checker != looked_for.checker:
+        assert (smallest, last) == (drawn[7], looked_for)
+        assert len(runs) > 10
+    else:
+        assert last == found
+        assert (smallest["faults"], smallest["nodes"], smallest["gossip"], smallest["network"]) == ([], 2, {}, {})
+        assert smallest["topology"] == {"kind": "complete"}
 
 
 @pytest.mark.parametrize("change", [{"nodes": 1}, {"faults": [{"kind": "crash", "at": "1 s", "nodes": "999"}]}, {"duration": "1 parsec"}])

@@ -10,31 +10,56 @@ import pytest
 from priomon_core.config import SECOND
 from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
-from priomon_core.messages import Delta
+from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import BUILT_IN
-from priomon_core.replica import Replica
-from priomon_sim.compiled import COMPILED
+from priomon_core.wire import Ask, Call
 from priomon_sim.ledger import Ledger
-from priomon_sim.lives import Lives, identities
+from priomon_sim.lives import identities
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_faults import Fault, Pause
 from priomon_sim.timeline import Freezes, Planned, Thaws, Timeline
 from priomon_sim.world import build
 
 
-def test_who_hears_of_its_former_life_before_it_speaks_drops_it() -> None:
-    lives = Lives.of([2, 1])
-    ledger = Ledger(lives.origins, BUILT_IN, lives.younger)
-    old, own = lives.slots[0]
-    replica = Replica(ledger, np.zeros(3, np.uint16), own, COMPILED)  # type: ignore[arg-type]
-    row = np.zeros(3, np.uint16)
-    row[old] = 5
-    replica.learn(Delta(int(ledger.keys[lives.slots[1][0]]), replica.key, 0, 3, row, np.zeros(3, np.uint16), 1, 0, 0, 50), 0)  # type: ignore[arg-type]
-    assert replica.versions[old] == 5
-    replica.publish([(0, 1)], SECOND)
-    assert (replica.versions[old], replica.versions[own]) == (0, 1)
-    assert replica.roster == (1, replica.key)
-    assert list(replica.superseded) == [(int(ledger.keys[old]), replica.key)]
+def test_who_hears_of_its_former_life_before_it_speaks_refuses_it(scenario: Callable[..., Scenario]) -> None:
+    driver = build(scenario("faults=[{kind: crash, at: 3 s, nodes: node0, back_after: 1 s}]")).driver
+    old, new = driver.lives.slots[driver.lives.names.index("node0")]
+    driver.clock.run_to(4 * SECOND)
+    replica = driver.nodes[driver.lives.names.index("node0")].replica
+    assert (replica.own, driver.versions[new, new]) == (new, 0)
+    everything = np.array(driver.ledger.newest, np.uint16)
+    nothing = np.zeros_like(everything)
+    others = int(np.count_nonzero(everything)) - 1
+    told = Delta(int(driver.ledger.keys[old]), replica.key, 0, len(everything), everything, nothing, others, 0, 0, 900)  # type: ignore[arg-type]
+    replica.learn(told, driver.now)
+    assert driver.versions[new, old] == 0
+    assert np.count_nonzero(driver.versions[new]) == others == 7
+
+
+def test_a_call_from_a_stranger_begins_an_exchange(scenario: Callable[..., Scenario]) -> None:
+    """Both may have restarted while they were apart, and each be nobody's peer but the other's."""
+    fault = "faults=[{kind: crash, at: 3 s, nodes: node0, back_after: 1 s}]"
+    driver = build(scenario("nodes=2", "detection.detector=swim", fault)).driver
+    driver.clock.run_to(4 * SECOND)
+    index = driver.lives.names.index("node0")
+    caller, node = driver.nodes[1 - index].replica, driver.nodes[index]
+    node.receive(Call(caller.key, Ask.PING), 1 - index, driver.now)
+    assert [(peer, type(message)) for peer, message in node.outbox] == [(1 - index, Call), (1 - index, Digest)]
+    node.outbox.clear()
+    driver.clock.run_to(6 * SECOND)
+    assert node.replica.known(caller.key) is not None
+    node.receive(Call(caller.key, Ask.PING), 1 - index, driver.now)
+    assert [type(message) for _, message in node.outbox] == [Call]
+
+
+def test_who_left_is_tried_for_its_next_life(scenario: Callable[..., Scenario]) -> None:
+    fault = "faults=[{kind: leave, at: 3 s, nodes: node0}]"
+    driver = build(scenario("nodes=3", "duration=60 s", "detection={detector: swim, reconnect: 2 s}", fault)).driver
+    index = driver.lives.names.index("node0")
+    driver.clock.run_to(10 * SECOND)
+    tried = driver.bytes_received[index]
+    driver.clock.run_to(60 * SECOND)
+    assert 10 * 36 < driver.bytes_received[index] - tried < 50 * 60  # a ping of some 40 B each 2 s
 
 
 def test_a_ledger_takes_heartbeats_that_change_nothing() -> None:

@@ -11,8 +11,7 @@ import pytest
 
 from priomon_results.store import Store
 from priomon_results.summary import summarise
-from priomon_sim import probes
-from priomon_sim.experiment import execute
+from priomon_sim import experiment, probes
 from priomon_sim.scenario import Scenario
 from priomon_sim.world import World, build
 
@@ -30,20 +29,27 @@ class Watched:
 
 
 @pytest.fixture
-def watch(scenario: MakeScenario, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Watched]]:
+def watch(
+    scenario: MakeScenario, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Watched]]:
     """A function that runs the small scenario with settings changed."""
+    worlds: list[World] = []
+
+    def built(*arguments: Any) -> World:
+        worlds.append(build(*arguments))
+        return worlds[-1]
+
+    monkeypatch.setattr(experiment, "build", built)
     with Store(tmp_path_factory.mktemp("store") / "watched.db") as store:
 
         def run(*settings: str) -> Watched:
-            worlds: list[World] = []
             probes: list[dict[str, Any]] = []
 
-            def progress(world: World) -> None:
-                driver = world.driver
-                worlds.append(world)
+            def progress(now: int) -> None:
+                driver = worlds[-1].driver
                 probes.append(
                     {
-                        "t": driver.now / 1e9,
+                        "t": now / 1e9,
                         "bytes_sent": list(driver.bytes_sent),
                         "bytes_received": list(driver.bytes_received),
                         "messages": driver.messages_sent,
@@ -53,8 +59,8 @@ def watch(scenario: MakeScenario, tmp_path_factory: pytest.TempPathFactory) -> I
                     }
                 )
 
-            number, summary = execute(scenario(*settings), store, progress)
-            return Watched(worlds[0], summary, lambda table: store.rows(number, table), probes)
+            number, summary = experiment.execute(scenario(*settings), store, progress)
+            return Watched(worlds[-1], summary, lambda table: store.rows(number, table), probes)
 
         yield run
 
@@ -150,3 +156,67 @@ def test_a_run_interrupted_before_its_first_probe_has_a_summary(scenario: MakeSc
     assert summary["bytes_per_node_per_second"] is None
     assert summary["redundancy"] is None
     assert summary["lag_seconds"] == {"p50": None, "p99": None, "max": None}
+
+
+FAULTY = ("duration=60 s", "start=known", "detection.detector=swim")
+
+
+def test_a_run_with_faults_stores_them_and_how_they_were_noticed(watch: Callable[..., Watched]) -> None:
+    run = watch(*FAULTY, "faults=[{kind: crash, at: 5 s, nodes: node3, back_after: 40 s}, {kind: leave, at: 20 s, nodes: node5}]")
+    names = run.rows("node")["name"].tolist()
+    crash, leave = names.index("node3"), names.index("node5")
+    fault = run.rows("fault")
+    assert [fault[column].tolist() for column in ("t", "kind", "who")] == [[5.0, 20.0], ["crash", "leave"], ["node3", "node5"]]
+    assert (fault["until"][0], np.isnan(fault["until"][1])) == (45.0, True)
+    detection = run.rows("detection")
+    assert detection["node"].tolist() == [crash, leave]
+    assert detection["audience"].tolist() == [7, 6]
+    assert detection["missed"].tolist() == [0, 0]
+    assert run.summary["faults"] == 2
+    assert run.summary["detection"]["seconds"]["t100"]["max"] == detection["t100"][0] > detection["t50"][0]
+    live = dict(zip(run.rows("sample")["t"].tolist(), run.rows("sample")["live"].tolist(), strict=True))
+    assert (live[4], live[7], live[30], live[50]) == (8, 7, 6, 7)
+    belief = run.rows("belief")
+    assert (belief["low"][29], belief["high"][29]) == (6, 6)
+
+
+def test_traffic_and_samples_of_lives_that_are_over_stay_counted(watch: Callable[..., Watched]) -> None:
+    churn = "[{kind: churn, at: 1 s, lasts: 50 s, per_minute: 30, down: 3 s}]"
+    run = watch(*FAULTY, f"faults={churn}")
+    assert len(run.world.driver.lives.origins) > 20
+    sample = run.rows("sample")
+    for column in ("bytes_sent", "published", "delivered"):
+        assert (np.diff(sample[column]) >= 0).all()
+    assert sample["published"][-1] == sum(run.world.driver.ledger.newest)
+    counts, last = run.rows("metric_count"), run.rows("metric_sample")
+    assert counts["published"].sum() == last["published"][last["t"] == 60].sum()
+    lived = 8 * 60 - run.world.chronicle.verdicts.lost(60 * 10**9) / 1e9
+    assert lived < 8 * 60 - 30
+    assert run.summary["bytes_per_node_per_second"] == pytest.approx(sum(run.world.driver.bytes_sent) / lived)
+    assert (counts["published"] + counts["filtered"]).sum() / 4 == pytest.approx(lived, abs=30)
+    assert run.rows("node_sample")["known"].max() <= 8
+    assert (sample["coverage"] <= 1).all()
+
+
+def test_updates_of_a_life_are_not_mixed_with_those_of_the_next(watch: Callable[..., Watched]) -> None:
+    restart = "[{kind: crash, at: 10 s, nodes: node3, back_after: 1 s}]"
+    run = watch(*FAULTY, f"faults={restart}", "filter=none")
+    spread = run.rows("update_spread")
+    node = run.rows("node")["name"].tolist().index("node3")
+    mine = spread["origin"] == node
+    assert spread["published_t"][mine].max() < 11
+    assert spread["published_t"][~mine].max() > 50
+
+
+def test_a_node_that_stands_still_is_no_live_observer(watch: Callable[..., Watched]) -> None:
+    run = watch(*FAULTY, "faults=[{kind: pause, at: 5500 ms, lasts: 3 s, nodes: 2}]")
+    assert run.rows("sample")["live"][4:10].tolist() == [8, 6, 6, 6, 8, 8]
+    assert run.summary["bytes_per_node_per_second"] == pytest.approx(sum(run.world.driver.bytes_sent) / 8 / 60)
+    assert not len(run.rows("detection")["t"])
+
+
+def test_without_detection_faults_are_stored_and_nothing_is_judged(watch: Callable[..., Watched]) -> None:
+    run = watch("duration=30 s", "faults=[{kind: crash, at: 5 s, nodes: 2}]")
+    assert run.summary["detection"] is None
+    assert len(run.rows("fault")["t"]) == run.summary["faults"] == 2
+    assert not len(run.rows("belief")["t"])

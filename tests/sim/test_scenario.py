@@ -424,7 +424,11 @@ def test_the_shipped_schema_is_current() -> None:
     assert json.loads((SHIPPED / "schema.json").read_text()) == schema()
 
 
-@pytest.mark.parametrize("name", ["quick", "loss20", "baseline-demon", "lan", "wan", "edge-tree", "trace"])
+PLAIN = ("quick", "loss20", "baseline-demon", "lan", "wan", "edge-tree", "trace")
+FAULTY = ("failures", "churn", "partition", "flapping", "one-way", "slow-nodes", "restart-storm")
+
+
+@pytest.mark.parametrize("name", [*PLAIN, *FAULTY])
 def test_shipped_scenarios_load_and_name_their_schema(name: str) -> None:
     path = SHIPPED / f"{name}.yaml"
     it = load(path)
@@ -433,8 +437,32 @@ def test_shipped_scenarios_load_and_name_their_schema(name: str) -> None:
     assert path.read_text().startswith("# yaml-language-server: $schema=schema.json\n# ")
 
 
+@pytest.mark.parametrize("name", FAULTY)
+def test_shipped_scenarios_of_failures_detect_them(name: str) -> None:
+    it = load(SHIPPED / f"{name}.yaml")
+    assert (it.detection.detector, it.start) == ("swim", "known")
+    assert it.faults
+
+
+def test_faults_that_cannot_strike_are_all_named_at_their_places(tmp_path: Path) -> None:
+    text = """nodes: 20
+duration: 60 s
+faults:
+  - {kind: crash, at: 10 s, nodes: nodee03}
+  - {kind: pause, at: 20 s, nodes: node03}
+  - kind: partition
+    at: 70 s
+    nodes: node01
+    peers: node01
+"""
+    assert refusal(tmp_path, text) == [
+        "it.yaml:4:5: faults[0]: no node is called 'nodee03'; did you mean node03?",
+        "it.yaml:6:5: faults[2]: found at: 70 s, expected before the end, 60 s",
+    ]
+
+
 def test_the_baseline_differs_from_loss20_in_the_protocol_only() -> None:
     ours, prototype = load(SHIPPED / "loss20.yaml"), load(SHIPPED / "baseline-demon.yaml")
-    for name in ("seed", "nodes", "duration", "topology", "network", "workload", "sample_every", "start", "measure"):
+    for name in ("seed", "nodes", "duration", "topology", "network", "workload", "sample_every", "start", "faults", "measure"):
         assert getattr(ours, name) == getattr(prototype, name), name
     assert (prototype.gossip.strategy, prototype.gossip.fanout, prototype.filter) == ("demon", 3, "none")

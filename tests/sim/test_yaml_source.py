@@ -181,13 +181,25 @@ def test_overrides_replace_values_and_places(tmp_path: Path) -> None:
     [
         ("gossip..fanout", "3", "--set gossip..fanout: expected keys joined by dots, such as gossip.fanout=3"),
         ("", "3", "--set : expected keys joined by dots, such as gossip.fanout=3"),
+        ("list.2", "3", "--set list.2: list has 2 elements, expected the number of one, from 0"),
+        ("list.x.y", "3", "--set list.x.y: list has 2 elements, expected the number of one, from 0"),
         ("nodes.x", "3", "--set nodes.x: nodes is 5, which holds no keys; set the whole of it"),
         ("nodes", "[1", "--set nodes: not YAML: expected ',' or ']', but got '<stream end>'"),
     ],
 )
 def test_bad_overrides_are_refused(tmp_path: Path, name: str, text: str, problem: str) -> None:
-    found = source(tmp_path, "nodes: 5\n")
+    found = source(tmp_path, "nodes: 5\nlist: [1, {a: 2}]\n")
     with pytest.raises(ScenarioError) as error:
         found.override(name, text)
     assert str(error.value) == problem
-    assert found.data == {"nodes": 5}
+    assert found.data == {"nodes": 5, "list": [1, {"a": 2}]}
+
+
+def test_overrides_reach_into_lists(tmp_path: Path) -> None:
+    found = source(tmp_path, "faults:\n  - {kind: crash, nodes: 3}\n  - {kind: pause}\n")
+    for name, text in (("faults.0.nodes", "5"), ("faults.1", "{kind: leave}"), ("faults.1.at", "2 s")):
+        found.override(name, text)
+    assert found.data == {"faults": [{"kind": "crash", "nodes": 5}, {"kind": "leave", "at": "2 s"}]}
+    assert found.place(("faults", 0, "nodes")) == Place("--set faults.0.nodes")
+    assert found.place(("faults", 0, "kind")).line == 2
+    assert found.place(("faults", 1, "kind")) == Place("--set faults.1")
