@@ -50,7 +50,7 @@ class GossipSettings:
         "rumor and tree: how often waiting updates leave. A hop waits half of such an interval; each flush costs headers.",
     )
     repair: int = setting(
-        30,
+        10,
         "rounds",
         "rumor and tree: while updates keep coming, nodes compare all they know this seldom. In a lull they compare hashes every round.",
     )

@@ -1,8 +1,8 @@
 """The fewest bytes with which a cluster could have told every node every update: what strategies are measured against.
 
-Every node but the origin receives each published update exactly once, in the smallest form that the wire has for it (an entry of a push: 1 B
-to name the origin among others in order, its version, an age code, a bit mask of the metrics and the levels that changed), in datagrams
-that are full, so that headers are shared as widely as can be. Nothing is lost, repeated, asked for or acknowledged. Updates of the very
+Every node but the origin receives each published update exactly once, in the smallest form that the wire has for it (an entry of a push:
+1 B to name the origin among others in order, its version, an age code, a bit mask of the metrics and the levels that changed), in
+datagrams that are full, so that headers are shared as widely as can be. Nothing is lost, repeated, asked for or acknowledged. Updates of the very
 start, which everybody is taken to know, and those of nodes' former lives are not counted; so the true bound is no lower.
 """
 
@@ -40,4 +40,4 @@ def lower_bound(publications: Publications, metrics: Sequence[Metric], nodes: in
 
 def _varint(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """Bytes that each of these takes as a varint."""
-    return 1 + sum((numbers >= 1 << bits).astype(np.int64) for bits in range(7, 63, 7))
+    return np.asarray(1 + np.searchsorted([1 << bits for bits in range(7, 63, 7)], numbers, side="right"), np.int64)

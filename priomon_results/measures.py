@@ -127,7 +127,7 @@ def measure(versions: Versions, publications: Publications, truth: NDArray[np.fl
 
 
 def _lag_of(metrics: Sequence[int], publications: Publications, deepest: int, now: int) -> NDArray[np.float64]:
-    """Seconds since the oldest publication after each version that changed one of some metrics, 0 if none did: float64 [origins, deepest]."""
+    """Seconds since the oldest publication after each version that changed one of some metrics, else 0: float64 [origins, deepest]."""
     versions = np.arange(deepest)
     changed = (publications.last_change[:, :deepest, metrics] == versions[:, None]).any(axis=2)
     changed &= (versions > 0) & (versions <= publications.newest[:, None])

@@ -71,8 +71,8 @@ class Observer:
     """Sees everything and changes nothing. `followed` origins, evenly over all `nodes`, have their updates followed, each until it begins
     another life. `verdicts` is told what nodes notice of each other, if they judge each other, by whoever shows them.
 
-    `publications` are those of the last look, `total` holds the distributions over all probes so far, `queries` the reads, `spread` the updates followed, and
-    `converged_at` the first time (ns) at which all live nodes, two at least, were seen to know each other.
+    `publications` are those of the last look, `total` holds the distributions over all probes so far, `queries` the reads, `spread` the
+    updates followed, and `converged_at` the first time (ns) at which all live nodes, two at least, were seen to know each other.
     """
 
     def __init__(self, writer: RunWriter, metrics: Sequence[Metric], nodes: int, followed: int, verdicts: Verdicts | None = None) -> None:

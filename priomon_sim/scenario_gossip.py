@@ -94,8 +94,8 @@ class Gossip(Settings):
     """How knowledge travels. Defaults and reasons are the core's."""
 
     strategy: Literal["scuttlebutt", "rumor", "tree", "demon"] = "scuttlebutt"
-    """The exchange. scuttlebutt: a digest, then what either side lacks; demon: the prototype's (all counters, JSON over HTTP), as
-    the baseline. Default: scuttlebutt."""
+    """How it travels. scuttlebutt: a digest, then what either side lacks; rumor: what is new to random peers, until most know it; tree: what
+    is new over a tree, to each node once; demon: the prototype's (all counters, JSON over HTTP), as the baseline. Default: scuttlebutt."""
     period: PositiveDuration = _from_core("period", DURATION.format)
     fanout: int = _from_core("fanout", ge=1)
     sealed: bool = False

@@ -17,17 +17,10 @@ def nobody() -> Sequence[Peer]:
     return ()
 
 
-class Strategy(Protocol):
-    """Decides what to say to whom. It puts (peer, message) in `outbox` and changes the replica it was made for, nothing else.
-
-    A strategy that does everything in rounds and answers need not care about the other inputs.
-    """
+class Exchange(Protocol):
+    """Takes part in exchanges with peers: a strategy, or what stands before one. It puts (peer, message) in `outbox`."""
 
     outbox: Outbox
-    deadline: int = NEVER
-    """When `flush` has something to do (ns)."""
-    choose: Callable[[], Sequence[Peer]] = staticmethod(nobody)
-    """Draws the peers of one more contact; the node sets it."""
 
     def round(self, peers: Sequence[Peer], now: int) -> None:
         """Begin a round with the peers chosen for it, at `now` (ns)."""
@@ -36,6 +29,18 @@ class Strategy(Protocol):
     def receive(self, message: Any, source: Peer, now: int) -> None:
         """Handle a message that arrived from `source`."""
         ...
+
+
+class Strategy(Exchange, Protocol):
+    """Decides what to say to whom, and changes the replica it was made for, nothing else.
+
+    A round begins with a message to each of its peers. Who does everything in rounds and answers need not care about the other inputs.
+    """
+
+    deadline: int = NEVER
+    """When `flush` has something to do (ns)."""
+    choose: Callable[[], Sequence[Peer]] = staticmethod(nobody)
+    """Draws the peers of one more contact; the node sets it."""
 
     def flush(self, now: int) -> None:
         """Do what is due between rounds: the deadline has passed."""
