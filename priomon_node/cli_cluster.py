@@ -49,25 +49,28 @@ def cluster(
     Every node of the scenario is an agent process on the loopback of this machine. It samples what the scenario's workload says, or this
     machine if it names none, and its datagrams meet the latency and loss of the scenario's network. Needs the extra `sim`.
 
-    Exit codes: 0 all measures inside their tolerances, 1 one is outside or the run failed, 2 usage or a bad scenario, 130 interrupted.
+    When the run is over, the checkers of `python -m priomon_sim check` look at what the agents recorded.
+
+    Exit codes: 0 all is well, 1 a measure is outside its tolerance, a checker objects or the run failed, 2 usage or a bad scenario,
+    130 interrupted.
     """
     try:
         from priomon_sim.cli import EXIT_CODES, chosen_scenarios
     except ImportError as error:
         raise click.ClickException(f"{error}; install the simulator as well: pip install 'priomon[sim,node]'") from None
     try:
-        inside = _run(chosen_scenarios(scenario, overrides, seeds), output, as_json, quiet)
+        sound = _run(chosen_scenarios(scenario, overrides, seeds), output, as_json, quiet)
     except PriomonError as error:
         click.echo(f"error: {error}" if "\n" not in str(error) else str(error), err=True)
         context.exit(EXIT_CODES.get(type(error).__name__, OUTSIDE))
     except KeyboardInterrupt:
         click.echo("interrupted; no agent is left", err=True)
         context.exit(INTERRUPTED)
-    context.exit(0 if inside else OUTSIDE)
+    context.exit(0 if sound else OUTSIDE)
 
 
 def _run(scenarios: Sequence[Scenario], output: Path | None, as_json: bool, quiet: bool) -> bool:
-    """Run, compare and tell; returns whether all measures are inside their tolerances."""
+    """Run, compare and tell; returns whether all measures are inside their tolerances and no checker objects."""
     from priomon_node.orchestrator.fleet import Fleet
     from priomon_node.orchestrator.live import check
     from priomon_node.orchestrator.validation import database, validate
@@ -89,11 +92,14 @@ def _run(scenarios: Sequence[Scenario], output: Path | None, as_json: bool, quie
     command = ["python", "-m", "priomon_node", *sys.argv[1:]]
     pairs = validate(scenarios, recruit, folder, lambda one, mode: show_progress(one, quiet, mode), Event(), command)
     found = comparison(database(folder, scenarios[0]), None, (), folder / "compare")
+    examinations = [live["examination"] for live, _ in pairs]
     report = folder / "report.html"
     if as_json:
         runs = [{"live": live, "simulated": simulated} for live, simulated in pairs]
         click.echo(json.dumps({"runs": runs, "comparison": found.document(), "report": str(report)}, allow_nan=False))
     elif not quiet:
         found.show()
+        for scenario, examination in zip(scenarios, examinations, strict=True):
+            click.echo(f"checkers, seed {scenario.seed}: {examination['verdict']}")
         click.echo(f"report: {report}")
-    return found.inside
+    return found.inside and all(examination["finding"] is None for examination in examinations)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from priomon_core.config import UDP_IPV4_HEADERS
+from priomon_core.config import SEAL_OVERHEAD, UDP_IPV4_HEADERS
 from priomon_core.events import Event
-from priomon_core.identity import Identity
+from priomon_core.identity import Address, Identity
 from priomon_core.links import Links
 from priomon_node.agent import Agent, Report
 from priomon_node.assignment import Assignment
@@ -51,6 +52,9 @@ class Subject(Agent):
         self._links = links
         self._lost_before = dict(links.lost)
         self._run_time = run_time
+        self._seal_overhead = 0 if seal is None else SEAL_OVERHEAD
+        self._claims: Iterator[int] = iter(())  # what the messages that are about to be sent claim to weigh
+        self._sendings: Counter[tuple[int, int]] = Counter()  # messages sent: by claimed and true size
         self._since, self._own_since, self._rate = began, began, 1.0  # the clock: from when on, what it showed then, how fast it runs
         super().__init__(
             Identity(assignment.name, life.generation, assignment.address),
@@ -100,7 +104,15 @@ class Subject(Agent):
 
     def _flush(self, now: int) -> None:
         self._tell_published()  # a node also publishes to show that it lives
+        self._claims = iter([message.size for _, message in self.node.outbox])
         super()._flush(now)
+
+    def _send(self, data: bytes, peer: Address) -> bool:
+        claim = next(self._claims)
+        sent = super()._send(data, peer)
+        if sent:
+            self._sendings[claim, len(data) - self._seal_overhead] += 1
+        return sent
 
     def _tell_published(self) -> None:
         replica, before = self.replica, self._written
@@ -129,16 +141,28 @@ class Subject(Agent):
         headers = UDP_IPV4_HEADERS
         return {
             "held": self.held(),
-            "believed": None if self.watch is None else self.watch.membership.live,
+            **self._opinions(),
             "truth": self._plain_truth(),
             "bytes_sent": counters["bytes_sent"] + headers * counters["datagrams_sent"],
             "datagrams_sent": counters["datagrams_sent"],
             "bytes_received": counters["bytes_received"] + headers * counters["datagrams_received"],
+            "sendings": [[*sizes, count] for sizes, count in self._sendings.items()],
             "delivered": self.replica.delivered,
             "published": list(publisher.published),
             "filtered": list(publisher.filtered),
             "lost": {cause: count - self._lost_before[cause] for cause, count in self._links.lost.items()},
             "dropped": {cause: count for cause, count in counters.items() if cause.startswith("dropped_")},
+        }
+
+    def _opinions(self) -> dict[str, Any]:
+        """How many it holds alive, for what it holds whom (key and state, one after another), and how much it keeps for that."""
+        if self.watch is None:
+            return {"believed": None, "beliefs": [], "kept": None}
+        of = self.watch.membership
+        return {
+            "believed": of.live,
+            "beliefs": [number for key, belief in of.beliefs.items() for number in (key, belief.state)],
+            "kept": [of.rumours.count, len(of.departed), len(of.refused)],
         }
 
     def _plain_truth(self) -> list[float | None]:

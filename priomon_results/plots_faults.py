@@ -13,7 +13,7 @@ from priomon_results.plot_style import PALETTE, TEXT, in_percent, legend_above, 
 from priomon_results.schema import RunRows
 
 MOST_LINES = 12  # more stops than this are ticks at the foot of a plot
-SPANS = {"partition": PALETTE[3], "pause": PALETTE[4], "degrade": PALETTE[5], "skew": PALETTE[2]}
+SPANS = {"partition": PALETTE[3], "pause": PALETTE[4], "starve": TEXT, "degrade": PALETTE[5], "skew": PALETTE[2]}
 STOPS = {"crash": (TEXT, "--"), "leave": (PALETTE[2], ":")}
 ACTUAL: dict[str, Any] = {"color": PALETTE[1], "linestyle": (0, (4, 1.5)), "linewidth": 1.4, "drawstyle": "steps-post"}
 CURVES = (

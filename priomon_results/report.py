@@ -155,10 +155,20 @@ QUERIES = (
 """Of a run whose nodes read each other."""
 
 
+EXAMINATION = Measure(
+    "Checkers",
+    "Whether anything that the agents recorded is what must never happen; see validation.md.",
+    lambda s: str(s["examination"]["verdict"]),
+)
+"""Of a run of real agents."""
+
+
 def measures(summaries: Sequence[Summary]) -> tuple[Measure, ...]:
     """The lines that a table of these runs has."""
     detection = DETECTION if all(summary.get("detection") for summary in summaries) else ()
-    return MEASURES + detection + (QUERIES if all(summary.get("queries") for summary in summaries) else ())
+    queries = QUERIES if all(summary.get("queries") for summary in summaries) else ()
+    examination = (EXAMINATION,) if all(summary.get("examination") for summary in summaries) else ()
+    return MEASURES + detection + queries + examination
 
 
 def write_report(store: Store, runs: Sequence[int], path: Path, *, pictures: Sequence[Path], command: str) -> None:

@@ -23,7 +23,7 @@ class Ending:
 
     `period` is the gossip period and `now` the length of the run (ns); `lost` datagrams by cause; `faults` how many there were, and
     `detects` whether nodes judge each other.
-    `events` and `trace_hash` are the simulator's: real time has none.
+    `events` and `trace_hash` are the simulator's: real time has none. `examination` is what checkers said of a live run's history.
     """
 
     scenario: str
@@ -36,6 +36,7 @@ class Ending:
     lost: Mapping[str, int]
     faults: int = 0
     detects: bool = False
+    examination: Mapping[str, Any] | None = None
     events: int | None = None
     trace_hash: str = ""
 
@@ -81,6 +82,7 @@ def summarise(observer: Observer, ending: Ending) -> Summary:
         "faults": ending.faults,
         "detection": observer.verdicts.summary(ending.period) if observer.verdicts is not None and ending.detects else None,
         "queries": observer.queries.summary(),
+        "examination": ending.examination,
         "saving_vs_baseline": None,
     }
 

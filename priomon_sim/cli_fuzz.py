@@ -38,13 +38,9 @@ def check(context: click.Context, scenario: Path, overrides: tuple[str, ...], as
 
     examination = examine(load(scenario, pairs(overrides)))
     if as_json:
-        click.echo(json.dumps(asdict(examination)))
-    elif examination.finding is None:
-        took = examination.converged_after
-        converged = "it did not converge before its end" if took is None else f"it converged {took:.1f} s after its last fault"
-        click.echo(f"{scenario}: ok: {examination.messages:,} messages; {converged}")
+        click.echo(json.dumps(examination.document()))
     else:
-        click.echo(f"{scenario}: {examination.finding}")
+        click.echo(f"{scenario}: {examination}")
     if examination.finding is not None:
         context.exit(FAILED)
 

@@ -19,14 +19,14 @@ def fault_rows(actions: Sequence[Planned], names: Sequence[str]) -> list[FaultRo
     for when, action in actions:
         match action:
             case Crashes(node) | Leaves(node):
-                log.end(("pause", node), when)
+                log.end(("still", node), when)
                 log.begin(("down", node), when, "leave" if isinstance(action, Leaves) else "crash", names[node])
             case Starts(node):
                 log.end(("down", node), when)
-            case Freezes(node):
-                log.begin(("pause", node), when, "pause", names[node])
+            case Freezes(node, kind):
+                log.begin(("still", node), when, kind, names[node])
             case Thaws(node):
-                log.end(("pause", node), when)
+                log.end(("still", node), when)
             case Cuts(number, sources, targets):
                 log.begin(("cut", number), when, "partition", f"{_listed(sources, names)} to {_listed(targets, names)}")
             case Mends(number):

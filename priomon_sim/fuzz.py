@@ -12,7 +12,8 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 
 from priomon_core.errors import PriomonError
-from priomon_sim.examine import Examination, Finding, examine
+from priomon_sim.examine import examine
+from priomon_sim.examiner import Examination, Finding
 from priomon_sim.fuzz_scenario import Data, random_scenario, scenario_of
 from priomon_sim.fuzz_shrink import shrink
 

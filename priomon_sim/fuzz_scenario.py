@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from priomon_core.errors import PriomonError
 from priomon_sim.checkers.verdicts import convergence_time
-from priomon_sim.examine import usual_loss
+from priomon_sim.examiner import usual_loss
 from priomon_sim.scenario import Scenario
 from priomon_sim.world import draft
 

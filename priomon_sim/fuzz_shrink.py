@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from priomon_sim.examine import Finding, examine
+from priomon_sim.examine import examine
+from priomon_sim.examiner import Finding
 from priomon_sim.fuzz_scenario import Data, sound
 from priomon_sim.units import DURATION
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
+from typing import Literal
 
 from priomon_core.errors import SettingError
 from priomon_core.links import LinkModel
@@ -44,9 +45,10 @@ class Starts:
 
 @dataclass(frozen=True, slots=True)
 class Freezes:
-    """The node stands still."""
+    """The node stands still, by a fault of this kind."""
 
     node: int
+    kind: Literal["pause", "starve"] = "pause"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ class Timeline:
                     self._start(node, now)
             case Pause():
                 for node in nodes:
-                    self._freeze(node, now, self._end(fault, now))
+                    self._freeze(node, now, self._end(fault, now), "pause")
             case Starve():
                 for node in nodes:
                     self._starve(node, now, self._end(fault, now), fault, random)
@@ -213,13 +215,13 @@ class Timeline:
             self._stage.generation[node] += 1
             self._do(now, Starts(node, self._stage.generation[node]))
 
-    def _freeze(self, node: int, now: int, until: int) -> None:
+    def _freeze(self, node: int, now: int, until: int, kind: Literal["pause", "starve"]) -> None:
         """Freeze a node that runs, or keep it frozen for longer. It thaws only if it is still of the generation that froze."""
         stage, generation = self._stage, self._stage.generation[node]
         if not stage.running[node]:
             return
         if stage.frozen_until[node] == AWAKE:
-            self._do(now, Freezes(node))
+            self._do(now, Freezes(node, kind))
         stage.frozen_until[node] = max(stage.frozen_until[node], until)
 
         def thaw(then: int) -> None:
@@ -231,7 +233,7 @@ class Timeline:
 
     def _starve(self, node: int, now: int, end: int, fault: Starve, random: Random) -> None:
         for begin, until in _spells(now, end, fault.running, fault.blocked, random):
-            self._at(begin, lambda then, until=until: self._freeze(node, then, until))  # type: ignore[misc]
+            self._at(begin, lambda then, until=until: self._freeze(node, then, until, "starve"))  # type: ignore[misc]
 
     def _partition(self, fault: Partition, nodes: list[int], random: Random, now: int) -> None:
         inside = frozenset(nodes)

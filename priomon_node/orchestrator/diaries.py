@@ -20,24 +20,36 @@ from numpy.typing import NDArray
 
 from priomon_core.metrics import Metric
 from priomon_node.noticed import from_json
+from priomon_node.orchestrator.history import History
 from priomon_results.measures import Publications
 from priomon_results.observer import Counts, Look, Observer, Traffic
 from priomon_sim.chronicle import Chronicle
 from priomon_sim.driver import Noticed
+from priomon_sim.examiner import Examination
 from priomon_sim.ledger import Ledger
 from priomon_sim.lives import Lives
 
-NOTHING: dict[str, Any] = {"bytes_sent": 0, "datagrams_sent": 0, "bytes_received": 0, "delivered": 0, "lost": {}}
+NOTHING: dict[str, Any] = {
+    **{"bytes_sent": 0, "datagrams_sent": 0, "bytes_received": 0, "delivered": 0, "lost": {}},
+    **{"held": [], "beliefs": [], "kept": None, "sendings": []},
+}
 
 
 class Diaries:
     """The diaries of the nodes of `lives`, with looks every `follow_every` and `probe_every` ns.
 
-    `chronicle` is told what nodes noticed.
+    `chronicle` is told what nodes noticed, `history` what they did and held.
     """
 
     def __init__(
-        self, lives: Lives, metrics: Sequence[Metric], follow_every: int, probe_every: int, sample_every: int, chronicle: Chronicle
+        self,
+        lives: Lives,
+        metrics: Sequence[Metric],
+        follow_every: int,
+        probe_every: int,
+        sample_every: int,
+        chronicle: Chronicle,
+        history: History,
     ) -> None:
         nodes, origins = len(lives.slots), len(lives.origins)
         self._lives = lives
@@ -47,6 +59,7 @@ class Diaries:
         self._every = {"held": follow_every, "probe": probe_every}
         self._sample_every = sample_every
         self._chronicle = chronicle
+        self._history = history
         self._writing = [slots[0] for slots in lives.slots]  # whose diary each node writes
         self._present = np.array(self._writing)  # whose life each node was seen in last
         self._told: list[dict[tuple[str, int], tuple[int, Any]]] = [{} for _ in range(nodes)]  # (kind, instant) -> slot, what it told
@@ -114,6 +127,7 @@ class Diaries:
                 live = self._see("probe", due)
                 self._tell(due)
                 observer.probe(self._look(due, live), self._truth, self.traffic())
+                self._history.record(due, self._present[live].tolist(), self._deeds)
             self.shown = due
 
     def _see(self, kind: str, instant: int) -> NDArray[np.bool_]:
@@ -173,6 +187,15 @@ class Diaries:
         samples = {metric.name: (published, filtered) for metric, (published, filtered) in zip(self._metrics, totals, strict=True)}
         published, delivered = int(self._newest.sum()), sum(self._by_node("delivered"))
         return Traffic(sent, datagrams, received, sum(datagrams), published, delivered, samples)
+
+    def is_over(self, node: int) -> bool:
+        """Whether a node has told that the life it tells of is over."""
+        return self._writing[node] in self._last_deeds
+
+    def examine(self) -> Examination:
+        """What all checkers say of the run."""
+        ended = {*self._last_deeds, *(slot for slot, ending in self.endings.values() if ending is not None)}
+        return self._history.examine(self._ledger, ended)
 
     def _by_node(self, name: str) -> list[int]:
         """The sum of a deed over all lives of each node."""

@@ -19,6 +19,7 @@ from priomon_core.errors import PriomonError, SettingError
 from priomon_core.identity import Address
 from priomon_node.assignment import Assignment, LinkPlan
 from priomon_node.orchestrator.diaries import Diaries
+from priomon_node.orchestrator.history import History
 from priomon_node.orchestrator.remote import AgentError, Remote
 from priomon_node.orchestrator.roles import Verb, cast
 from priomon_results.observer import Look, Observer, Traffic
@@ -26,6 +27,7 @@ from priomon_results.store import RunWriter
 from priomon_results.summary import Ending
 from priomon_sim import topology
 from priomon_sim.chronicle import Chronicle, longest_suspicion
+from priomon_sim.examiner import cluster_of
 from priomon_sim.lives import Lives
 from priomon_sim.scenario import Scenario
 from priomon_sim.world import Blueprint
@@ -36,7 +38,7 @@ PATIENCE = 30.0  # seconds of our own silence after which agents leave the exper
 LEAD = 1.0  # seconds between the hand-out of assignments and the start, and per node:
 LEAD_PER_NODE = 0.02
 ENDING = 10.0  # seconds that agents have to tell of their end
-LAST_WORDS = 1.0  # seconds that an agent has to give up its diary before its process is killed or stopped
+LAST_WORDS = 1.0  # seconds that an agent has to give up its diary before its process is killed or suspended
 
 
 class LiveError(PriomonError):
@@ -138,12 +140,15 @@ class LiveRun:
         lately = longest_suspicion(detection, scenario.nodes, blueprint.gossip.period)
         self._chronicle = Chronicle(blueprint.timeline.actions, lives, lately)
         self.observer = _Onlooker(writer, blueprint.metrics, scenario.nodes, measure.spread_origins, self._chronicle.verdicts)
-        self.diaries = Diaries(lives, blueprint.metrics, measure.spread_every, measure.every, blueprint.sample_every, self._chronicle)
+        history = History(cluster_of(blueprint, lives, detection), blueprint.timeline.actions, measure.every)
+        self.diaries = Diaries(
+            lives, blueprint.metrics, measure.spread_every, measure.every, blueprint.sample_every, self._chronicle, history
+        )
         self._roles = cast(blueprint.timeline, lives, scenario.seed, scenario.duration)
         blows = [(when, node, verb) for node, role in enumerate(self._roles) if members[node].hands for when, verb in role.blows()]
         self._blows: deque[tuple[int, int, Verb]] = deque(sorted(blows, key=lambda blow: blow[0]))
         self._life = [0] * scenario.nodes  # which life each process is there for
-        self._down: set[int] = set()  # nodes whose process was killed, and is not back yet
+        self._mute: set[int] = set()  # nodes whose process was killed and is not back yet, or is suspended
         self._restarting: dict[Future[None], int] = {}
         self._start = 0  # Unix time in ns
         self._read = [0] * scenario.nodes  # diary entries read of each agent
@@ -191,6 +196,7 @@ class LiveRun:
             traffic=self.diaries.traffic(),
             lost=self.diaries.lost(),
             faults=len(self._chronicle.faults()),
+            examination=self.diaries.examine().document(),
             detects=scenario.detection.detector != "none",
         )
 
@@ -257,7 +263,7 @@ class LiveRun:
             again = time.monotonic() + POLL
             if self._blows:
                 again = min(again, start + self._blows[0][0] / SECOND)
-            for node in set(range(len(self._members))) - set(asked.values()) - self._down:
+            for node in set(range(len(self._members))) - set(asked.values()) - self._mute:
                 if node not in self.diaries.endings:
                     asked[self._ask(threads, node)] = node
             answered, _ = wait(asked, max(0.0, again - time.monotonic()))
@@ -284,27 +290,36 @@ class LiveRun:
         return threads.submit(self._members[node].remote.ask, "GET", f"/v1/experiment?since={self._read[node]}")
 
     def _strike(self, threads: ThreadPoolExecutor, start: float) -> None:
-        """Do to processes what is due. What a node has written until then is read before."""
+        """Do to processes what is due."""
         while self._blows and start + self._blows[0][0] / SECOND <= time.monotonic():
             _, node, verb = self._blows.popleft()
             hands = self._members[node].hands
             assert hands is not None
-            if verb in ("kill", "suspend") and node not in self._down:
-                last = self._ask(threads, node)
-                if wait([last], LAST_WORDS).done:
-                    self._take(node, last)
             match verb:
                 case "kill":
+                    end = time.monotonic() + LAST_WORDS
+                    while node not in self._mute and not self.diaries.is_over(node) and time.monotonic() < end:
+                        self._hear(threads, node)  # what it has not told would be lost with its process
                     hands.kill()
-                    self._down.add(node)
+                    self._mute.add(node)
                 case "suspend":
+                    self._hear(threads, node)
                     hands.suspend()
+                    self._mute.add(node)
                 case "resume":
                     hands.resume()
+                    self._mute.discard(node)
+                    self._heard[node] = time.monotonic()
                 case "restart":
-                    self._down.add(node)
+                    self._mute.add(node)
                     self._life[node] += 1
                     self._restarting[threads.submit(self._restart, node, hands)] = node
+
+    def _hear(self, threads: ThreadPoolExecutor, node: int) -> None:
+        """Read a node's diary now, if it answers soon."""
+        answer = self._ask(threads, node)
+        if wait([answer], LAST_WORDS).done:
+            self._take(node, answer)
 
     def _restart(self, node: int, hands: Hands) -> None:
         remote = self._members[node].remote
@@ -317,18 +332,18 @@ class LiveRun:
         for restart in [restart for restart in self._restarting if restart.done()]:
             restart.result()
             node = self._restarting.pop(restart)
-            self._down.discard(node)
+            self._mute.discard(node)
             self._read[node], self._heard[node] = 0, time.monotonic()
 
     def _silent(self) -> list[int]:
         now = time.monotonic()
-        return [node for node, heard in enumerate(self._heard) if node in self._down or now - heard > SILENCE]
+        return [node for node, heard in enumerate(self._heard) if node in self._mute or now - heard > SILENCE]
 
     def _excused(self, start: float) -> bool:
         """Whether a fault keeps a node from answering, or did lately."""
         now = round((time.monotonic() - start) * SECOND)
         still = (span for role in self._roles for span in role.standstills)
-        return bool(self._down) or any(begin <= now <= end + round(SILENCE * SECOND) for begin, end in still)
+        return bool(self._mute) or any(begin <= now <= end + round(SILENCE * SECOND) for begin, end in still)
 
     def _over(self, node: int, last: float) -> bool:
         return node in self.diaries.endings or (time.monotonic() > last - ENDING and node in self._silent()) or time.monotonic() > last

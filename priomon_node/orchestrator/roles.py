@@ -32,9 +32,11 @@ class Role:
         return tuple(self.lives), tuple(sorted([*self.mishaps, *frozen], key=lambda planned: planned[0]))
 
     def of_process(self, life: int) -> tuple[tuple[Life, ...], tuple[Planned, ...]]:
-        """Lives and mishaps for a process that is there for one life, and that somebody else kills and stops."""
-        lived = self.lives[life]
-        return (lived if lived.announced else replace(lived, ends=None),), tuple(self.mishaps)
+        """Lives and mishaps for a process that is there for one life, and that somebody else kills and stops.
+
+        Its node falls silent by itself when the life ends, so that it can tell all that it did before its process is killed.
+        """
+        return (self.lives[life],), tuple(self.mishaps)
 
     def blows(self) -> list[tuple[int, Verb]]:
         """What is done to a process of ours, and when. Its place is free for the next life as soon as the one before is over."""
@@ -44,8 +46,11 @@ class Role:
                 blows.append((life.ends, "kill"))
             if life.ends is not None and following is not None:
                 blows.append(((life.ends + following.begins) // 2 if life.announced else life.ends, "restart"))
+        killed = {when for when, verb in blows if verb == "kill"}
         for begin, end in self.standstills:
-            blows += [(begin, "suspend"), (end, "resume")]
+            blows.append((begin, "suspend"))
+            if end not in killed:
+                blows.append((end, "resume"))
         return sorted(blows, key=lambda blow: blow[0])
 
 

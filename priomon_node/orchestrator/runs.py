@@ -82,7 +82,8 @@ class Runs:
 
     def _run(self, scenario: Scenario, folder: Path, command: Sequence[str]) -> None:
         try:
-            validate([scenario], self._gather, folder, self._watch, self._stop, command, self._begin)
+            ((live, _),) = validate([scenario], self._gather, folder, self._watch, self._stop, command, self._begin)
+            self._say(f"checkers: {live['examination']['verdict']}")
             outside = _compare(scenario, folder)
         except (InterruptedRunError, StoppedError) as error:
             self._enter("interrupted", str(error))

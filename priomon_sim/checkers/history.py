@@ -6,13 +6,14 @@ messages in their order, and yields what is wrong, in words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from priomon_core.config import DetectionSettings, GossipSettings
+from priomon_core.rumours import State
 from priomon_sim.lives import Lives
 
 UNKNOWN = -1  # in `Moment.held`, beside the values of `State`
@@ -95,6 +96,20 @@ class Sending:
     source: int
     size: int
     encoded: int | None
+
+
+def held_as(known: NDArray[np.bool_], beliefs: Iterable[tuple[int | None, int]]) -> tuple[NDArray[np.int8], int]:
+    """An observer's line of `Moment.held`, and how many of its beliefs are about strangers.
+
+    `known` bool [lives] are those that it knows something of; `beliefs` its (life or None, state), beside which it holds all alive.
+    """
+    line, strays = np.where(known, State.ALIVE, UNKNOWN).astype(np.int8), 0
+    for slot, state in beliefs:
+        if slot is None or not known[slot]:
+            strays += 1
+        else:
+            line[slot] = state
+    return line, strays
 
 
 class Checker:

@@ -61,6 +61,13 @@ class Weather:
             self._note()
         self.undisturbed[self._disturbed()] = now
 
+    def missed(self, nodes: Sequence[int], now: int) -> None:
+        """These nodes should run and do not, though no action says so: as far as they go, it was not calm until `now` (ns)."""
+        missing = [node for node in nodes if self._running[node]]
+        if missing:
+            self.undisturbed[missing] = self.undisturbed[:, missing] = now
+            self.calm_since = None if self.calm_since is None else now
+
     def _note(self) -> None:
         self.present[:] = False
         for node in np.flatnonzero(self._running).tolist():

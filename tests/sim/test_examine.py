@@ -14,7 +14,8 @@ from priomon_core.priority import Publisher
 from priomon_core.replica import Replica
 from priomon_core.wire import Call
 from priomon_sim.driver import Driver
-from priomon_sim.examine import examine, usual_loss
+from priomon_sim.examine import examine
+from priomon_sim.examiner import usual_loss
 from priomon_sim.ledger import Ledger
 from priomon_sim.scenario import Scenario
 from priomon_sim.world import draft

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from priomon_core.replica import Replica
-from priomon_sim.examine import Examination, Finding, examine
+from priomon_sim.examine import examine
+from priomon_sim.examiner import Examination, Finding
 from priomon_sim.fuzz import FuzzError, examine_seed, fuzz
 from priomon_sim.fuzz_scenario import calm, random_scenario, scenario_of, sound
 from priomon_sim.fuzz_shrink import MOST_RUNS, shrink

@@ -67,7 +67,7 @@ class Run:
         self.slots = lives.slots
         self.story = Story()
         story: Any = self.story
-        self.diaries = Diaries(lives, METRICS, FOLLOW, PROBE, SAMPLE, story)
+        self.diaries = Diaries(lives, METRICS, FOLLOW, PROBE, SAMPLE, story, history)
         self.shown = Shown()
 
     def tell(self, node: int, *entries: Entry, silent: tuple[int, ...] = ()) -> Run:

@@ -47,7 +47,7 @@ def test_a_crash_is_a_kill_for_a_process_of_ours_and_an_end_for_another() -> Non
     ]
     assert lives[1].gossip == "1 node1 2 gossip"
     assert role.blows() == [(4 * SECOND, "kill"), (4 * SECOND, "restart")]
-    assert [role.of_process(life)[0][0].ends for life in (0, 1)] == [None, None]
+    assert [role.of_process(life)[0] for life in (0, 1)] == [(lives[0],), (lives[1],)]
 
 
 def test_a_process_says_goodbye_itself_and_makes_room_before_it_is_back() -> None:
@@ -69,6 +69,7 @@ def test_a_pause_is_a_standstill_to_its_end_or_the_run_s() -> None:
     assert found["node1"].of_process(0)[1] == ()
     assert found["node2"].standstills == [(8 * SECOND, 20 * SECOND)]
     assert found["node3"].standstills == [(5 * SECOND, 9 * SECOND)]
+    assert found["node3"].blows() == [(5 * SECOND, "suspend"), (9 * SECOND, "kill")]  # and does not go on before
 
 
 def test_links_are_cut_by_those_who_send_and_altered_by_all() -> None:
