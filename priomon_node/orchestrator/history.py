@@ -84,7 +84,7 @@ class History:
         examiner, weather = Examiner(self._cluster), Weather(self._actions, self._cluster.lives)
         ledger.refresh()
         looks = np.array([probe.looked for probe in self._probes]).reshape(len(self._probes), len(ledger.newest))
-        silent_from = np.where(looks.any(axis=0), len(looks) - looks[::-1].argmax(axis=0), 0)  # the probe after its last look
+        silent_from = (looks * np.arange(1, len(looks) + 1)[:, None]).max(axis=0, initial=0)  # the probe after its last look
         silent_from[list(ended)] = len(looks)
         for number, probe in enumerate(self._probes):
             weather.pass_to(probe.now)

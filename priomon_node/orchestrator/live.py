@@ -295,11 +295,11 @@ class LiveRun:
             _, node, verb = self._blows.popleft()
             hands = self._members[node].hands
             assert hands is not None
+            end = time.monotonic() + LAST_WORDS
+            while verb in ("kill", "restart") and self._has_more_to_tell(node) and time.monotonic() < end:
+                self._hear(threads, node)
             match verb:
                 case "kill":
-                    end = time.monotonic() + LAST_WORDS
-                    while node not in self._mute and not self.diaries.is_over(node) and time.monotonic() < end:
-                        self._hear(threads, node)  # what it has not told would be lost with its process
                     hands.kill()
                     self._mute.add(node)
                 case "suspend":
@@ -314,6 +314,10 @@ class LiveRun:
                     self._mute.add(node)
                     self._life[node] += 1
                     self._restarting[threads.submit(self._restart, node, hands)] = node
+
+    def _has_more_to_tell(self, node: int) -> bool:
+        """Whether a node has not told of its life's end yet; what it does not tell is lost with its process."""
+        return node not in self._mute and not self.diaries.is_over(node)
 
     def _hear(self, threads: ThreadPoolExecutor, node: int) -> None:
         """Read a node's diary now, if it answers soon."""

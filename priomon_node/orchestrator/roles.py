@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from priomon_core.config import SECOND
 from priomon_node.script import Alter, Cut, Freeze, Life, Mend, Planned, Restore, Skew
 from priomon_sim.driver import stream
 from priomon_sim.lives import Lives
 from priomon_sim.timeline import Alters, Crashes, Cuts, Freezes, Leaves, Mends, Restores, Skews, Starts, Thaws, Timeline
+
+GOODBYE = SECOND // 2  # what a node that leaves said last is under way for so long, in its own process, before that makes room for the next
 
 Verb = Literal["kill", "suspend", "resume", "restart"]
 
@@ -45,7 +48,8 @@ class Role:
             if life.ends is not None and not life.announced:
                 blows.append((life.ends, "kill"))
             if life.ends is not None and following is not None:
-                blows.append(((life.ends + following.begins) // 2 if life.announced else life.ends, "restart"))
+                free = min(life.ends + GOODBYE, (life.ends + following.begins) // 2) if life.announced else life.ends
+                blows.append((free, "restart"))
         killed = {when for when, verb in blows if verb == "kill"}
         for begin, end in self.standstills:
             blows.append((begin, "suspend"))

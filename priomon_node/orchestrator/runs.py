@@ -85,6 +85,7 @@ class Runs:
             ((live, _),) = validate([scenario], self._gather, folder, self._watch, self._stop, command, self._begin)
             self._say(f"checkers: {live['examination']['verdict']}")
             outside = _compare(scenario, folder)
+            finding = live["examination"]["finding"]
         except (InterruptedRunError, StoppedError) as error:
             self._enter("interrupted", str(error))
         except Exception as error:
@@ -95,7 +96,7 @@ class Runs:
             if not ours:
                 raise  # for its traceback
         else:
-            self.progress = replace(self.progress, inside=not outside)
+            self.progress = replace(self.progress, inside=not outside, problem=None if finding is None else live["examination"]["verdict"])
             verdict = f"outside: {', '.join(outside)}" if outside else "all measures with a tolerance are inside it"
             self._enter("complete", f"live and simulated are compared; {verdict}")
         finally:

@@ -33,7 +33,8 @@ def validate(
 
     `begun` is given every live run before it starts, to look on.
 
-    Rows go to one store in `folder`, where plots and a report of the last pair are drawn at the end. Raises `PriomonError`.
+    Rows go to one store in `folder`, where plots of the last pair and a report of its live run are drawn at the end. Raises
+    `PriomonError`.
     """
     for scenario in scenarios:
         check(scenario)
@@ -47,7 +48,7 @@ def validate(
             with watch(scenario, "simulated") as progress:
                 twin_number, twin = execute(scenario, store, progress, series=series)
             pairs.append((live, twin))
-        draw(store, [number, twin_number], folder, command)
+        draw(store, [twin_number, number], folder, command)
     return pairs
 
 

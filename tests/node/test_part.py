@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from priomon_core.config import SECOND, DetectionSettings, GossipSettings
+from priomon_core.config import SECOND, UDP_IPV4_HEADERS, DetectionSettings, GossipSettings
 from priomon_core.events import Died, Left
 from priomon_core.identity import Address
 from priomon_core.latency import Constant, Uniform
 from priomon_core.links import Bernoulli, LinkModel, Links
 from priomon_core.metrics import CPU, MEMORY, Metric
+from priomon_core.rumours import State
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_node.agent import Agent
 from priomon_node.assignment import Assignment, LinkPlan
@@ -342,6 +343,18 @@ def test_faults_happen_to_subjects_as_they_do_in_the_simulator(virtual_loop: Any
         deeds = [deed for _, deed in entries(part, "over") + entries(part, "ending") if deed is not None]
         assert sum(deed["datagrams_sent"] for deed in deeds) == pytest.approx(twin.datagrams_sent[node], rel=0.02)
         assert sum(deed["bytes_sent"] for deed in deeds) == pytest.approx(twin.bytes_sent[node], rel=0.02)
+        for deed in deeds:
+            assert all(claim == true for claim, true, _ in deed["sendings"])
+            assert sum(count for *_, count in deed["sendings"]) == deed["datagrams_sent"]
+            assert sum((true + UDP_IPV4_HEADERS) * count for _, true, count in deed["sendings"]) == deed["bytes_sent"]
+    for node in (lives.names.index(name) for name in ("node1", "node3", "node4")):  # those that run at the end
+        ((_, ending),) = entries(parts[node], "ending")
+        watch = twin.nodes[node].watch
+        assert watch is not None
+        beliefs = dict(zip(ending["beliefs"][::2], ending["beliefs"][1::2], strict=True))
+        assert beliefs == {key: belief.state for key, belief in watch.membership.beliefs.items()}
+        assert {State.DEAD} <= {*beliefs.values()}
+        assert ending["kept"] == [watch.membership.rumours.count, len(watch.membership.departed), len(watch.membership.refused)]
     ends = {lives.names[node]: len(entries(part, "over")) for node, part in enumerate(parts)}
     assert ends == {"node0": 1, "node1": 1, "node2": 2, "node3": 0, "node4": 0}
     seen = sorted(

@@ -181,6 +181,13 @@ def test_a_run_in_which_nobody_judges_has_no_lines_for_it(make_run: MakeRun) -> 
     assert "False deaths" not in {measure.name for measure in measures([summary, {**summary, "detection": DETECTION}])}
 
 
+def test_what_checkers_said_of_real_agents_is_in_the_table(make_run: MakeRun) -> None:
+    summary = make_run().run.summary
+    examined = {**summary, "examination": {"verdict": "VersionsGrow at 3 s: ..."}}
+    assert {measure.name: measure.read(examined) for measure in measures([examined])}["Checkers"] == "VersionsGrow at 3 s: ..."
+    assert "Checkers" not in {measure.name for measure in measures([{**summary, "examination": None}])}
+
+
 def test_a_report_that_cannot_be_written_leaves_nothing(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run().run.id
     (tmp_path / "taken").mkdir()

@@ -41,6 +41,7 @@ def test_check_says_what_a_checker_objects_to(small: Path, monkeypatch: pytest.M
     assert f"{small}: NoResurrection at " in done.output
     document = json.loads(invoke("check", str(small), *CRASH, "--json").output)
     assert document["finding"]["checker"] == "NoResurrection"
+    assert document["verdict"].startswith("NoResurrection at ")
 
 
 def test_check_refuses_a_bad_scenario(small: Path) -> None:

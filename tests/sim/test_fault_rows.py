@@ -27,9 +27,9 @@ def test_a_stop_lasts_until_the_node_starts() -> None:
 
 
 def test_a_standstill_lasts_until_the_node_goes_on_or_stops() -> None:
-    assert rows(Freezes(0), Thaws(0), Freezes(0), Freezes(1), Crashes(0)) == [
+    assert rows(Freezes(0), Thaws(0), Freezes(0, "starve"), Freezes(1), Crashes(0)) == [
         (1.0, 2.0, "pause", "a"),
-        (3.0, 5.0, "pause", "a"),
+        (3.0, 5.0, "starve", "a"),
         (4.0, None, "pause", "b"),
         (5.0, None, "crash", "a"),
     ]

@@ -138,6 +138,7 @@ def test_a_starved_node_stands_still_for_the_share_that_its_means_say() -> None:
     assert (freezes < thaws).all() and (freezes[1:] > thaws[:-1]).all()
     assert freezes[0] >= 10 and thaws[-1] <= 90
     assert (thaws - freezes).sum() == pytest.approx(80 * 0.75, rel=0.1)
+    assert {action.kind for _, action in happened if isinstance(action, Freezes)} == {"starve"}
 
 
 def test_churn_strikes_as_often_as_it_says_until_it_ends() -> None:

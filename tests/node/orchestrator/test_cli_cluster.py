@@ -17,7 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from priomon_node.cli import main
+from priomon_node.orchestrator.diaries import Diaries
 from priomon_results.store import Store, StoreError
+from priomon_sim.examiner import Examination, Finding
 from priomon_sim.experiment import execute
 from priomon_sim.scenario import load
 
@@ -80,6 +82,8 @@ def test_a_live_run_is_what_its_twin_is(scenario: Path, tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert done.exit_code == (0 if document["comparison"]["inside"] else 1), done.stderr
     (run,) = document["runs"]
+    assert run["live"]["examination"]["finding"] is None
+    assert run["simulated"]["examination"] is None
     live, twin = run["live"], run["simulated"]
     assert live["coverage_final"] == twin["coverage_final"] == 1
     # 100 ms rounds on a busy machine, so this is held looser than scenarios/live10.yaml is.
@@ -93,6 +97,18 @@ def test_a_live_run_is_what_its_twin_is(scenario: Path, tmp_path: Path) -> None:
     assert {"convergence", "bytes per node", "lag p99"} <= rows
     assert Path(document["report"]).is_file()
     assert all(Path(picture).is_file() for picture in document["comparison"]["pictures"])
+
+
+def test_what_a_checker_objects_to_is_told_and_is_a_failure(scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("priomon_sim.cli_compare.Comparison.inside", True)
+    found = Examination(Finding("VersionsGrow", 2.0, "at node0 the version of node1 went back from 3 to 1"), None, 9)
+    monkeypatch.setattr(Diaries, "examine", lambda self: found)
+    done = CliRunner().invoke(main, ["cluster", str(scenario), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "checkers, seed 1: VersionsGrow at 2 s: at node0 the version of node1 went back from 3 to 1" in done.stdout
+    with Store(tmp_path / "out/brief.db", readonly=True) as store:
+        assert store.runs()[0].summary["examination"]["finding"]["checker"] == "VersionsGrow"
+    assert "VersionsGrow at 2 s" in (tmp_path / "out/report.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,20 @@ class Story:
         self.noticed += [(now, at, life, event.name) for at, life, event in noticed]
 
 
+class Record:
+    """Records probes as a history does, and keeps of each when it was, which lives looked, and what they had sent."""
+
+    def __init__(self) -> None:
+        self.probes: list[tuple[int, list[int], list[int]]] = []
+        self.ended: set[int] = set()
+
+    def record(self, now: int, looked: Sequence[int], deeds: Sequence[dict[str, Any]]) -> None:
+        self.probes.append((now, list(looked), [said["bytes_sent"] for said in deeds]))
+
+    def examine(self, ledger: Any, ended: set[int]) -> None:
+        self.ended = ended
+
+
 class Run:
     """Diaries of some nodes, and what was shown of them; node i has `generations[i]` lives."""
 
@@ -66,7 +80,9 @@ class Run:
         self.keys = [identity.key for identity in lives.origins]
         self.slots = lives.slots
         self.story = Story()
+        self.record = Record()
         story: Any = self.story
+        history: Any = self.record
         self.diaries = Diaries(lives, METRICS, FOLLOW, PROBE, SAMPLE, story, history)
         self.shown = Shown()
 
@@ -246,6 +262,25 @@ def test_what_a_node_did_counts_over_all_its_lives() -> None:
     assert run.diaries.samples() == [[(0, 3), (0, 6)]]
     run.tell(0, ["ending", 0, run.deeds(sent=90)])
     assert run.diaries.traffic().bytes_sent == [1490]
+
+
+def test_the_history_has_each_life_apart_and_knows_which_have_told_all() -> None:
+    run = Run(generations=[2, 1])
+    (first, second), (other,) = run.slots
+    run.tell(0, born(1, 0), ["probe", 1, run.deeds(sent=100)])
+    assert not run.diaries.is_over(0)
+    run.tell(0, ["over", 400, run.deeds(sent=120)], ["probe", 2, None], born(2, 700), ["probe", 3, run.deeds(sent=10)])
+    run.tell(1, *(["probe", number, run.deeds(sent=number)] for number in (1, 2, 3)))
+    told = [(now, set(looked), [sent[slot] for slot in (first, second, other)]) for now, looked, sent in run.record.probes]
+    assert told == [
+        (300, {first, other}, [100, 0, 1]),
+        (600, {other}, [120, 0, 2]),
+        (900, {second, other}, [120, 10, 3]),
+    ]
+    run.diaries.examine()
+    assert run.record.ended == {first}  # the second life goes on, and nobody has told of the run's end
+    run.tell(1, run.ending(0, 0)).diaries.examine()
+    assert run.record.ended == {first, other}
 
 
 def test_the_deeds_of_a_life_do_not_count_before_it_was_over() -> None:

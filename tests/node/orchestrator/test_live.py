@@ -91,10 +91,14 @@ def test_what_machines_measure_is_replayed_by_the_twin(tmp_path: Path) -> None:
         assert difference.max() <= 1
         assert living(real).keys() == living(simulated).keys()
         assert np.median([*living(real).values()]) == 3
+        sent, received = (real.rows("node_sample")[name][-3:].sum() for name in ("bytes_sent", "bytes_received"))
     assert lived["coverage_final"] == twin["coverage_final"] == 1
     assert lived["bytes_per_node_per_second"] == pytest.approx(twin["bytes_per_node_per_second"], rel=0.1)
     assert lived["convergence_rounds"] == pytest.approx(twin["convergence_rounds"], abs=2)
     assert sum(lived["published"].values()) > 0
+    assert lived["examination"]["finding"] is None and lived["examination"]["converged_after"] < 2
+    # Nothing is lost here: what the nodes count as sent, the others count as received, but for what was on its way at the last look.
+    assert 0.97 * sent < received < 1.03 * sent
 
 
 def test_an_agent_that_is_killed_is_missing_and_the_run_completes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +182,8 @@ def test_faults_happen_to_agents_as_to_their_twin(tmp_path: Path, ours: bool) ->
             assert [*rows.rows("fault")["kind"]] == ["skew", "crash", "pause", "partition", "partition", "leave"]
         assert (real.rows("belief")["low"][-1], real.rows("belief")["high"][-1]) == (5, 5)  # all trust each other again
     assert lived["coverage_final"] == twin["coverage_final"] == 1
+    assert lived["examination"]["finding"] is None, lived["examination"]["verdict"]
+    assert lived["examination"]["converged_after"] < 2.5  # of the 2.5 s after the last node is back
     assert lived["bytes_per_node_per_second"] == pytest.approx(twin["bytes_per_node_per_second"], rel=0.15)
     for found in (lived["detection"], twin["detection"]):
         assert (found["crashes"], found["leaves"], found["unnoticed"]) == (1, 1, 0)

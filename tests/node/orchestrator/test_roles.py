@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from priomon_core.config import SECOND
 from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
-from priomon_node.orchestrator.roles import Role, cast
+from priomon_node.orchestrator.roles import GOODBYE, Role, cast
 from priomon_node.script import Alter, Cut, Freeze, Mend, Restore, Skew
 from priomon_sim.lives import Lives, identities
 from priomon_sim.scenario_faults import Faults
@@ -54,7 +54,9 @@ def test_a_process_says_goodbye_itself_and_makes_room_before_it_is_back() -> Non
     role = roles({"kind": "leave", "at": "4 s", "nodes": "node1", "back_after": "2 s"})["node1"]
     ((life,), _) = role.of_process(0)
     assert (life.ends, life.announced) == (4 * SECOND, True)
-    assert role.blows() == [(5 * SECOND, "restart")]
+    assert role.blows() == [(4 * SECOND + GOODBYE, "restart")]
+    role = roles({"kind": "leave", "at": "4 s", "nodes": "node1", "back_after": "400 ms"})["node1"]
+    assert role.blows() == [(4 * SECOND + SECOND // 5, "restart")]
 
 
 def test_a_pause_is_a_standstill_to_its_end_or_the_run_s() -> None:

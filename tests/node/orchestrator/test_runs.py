@@ -12,6 +12,7 @@ import pytest
 
 from priomon_core.errors import SettingError
 from priomon_node.experiment import ConflictError
+from priomon_node.orchestrator import runs as runs_module
 from priomon_node.orchestrator.fleet import Fleet
 from priomon_node.orchestrator.live import Member
 from priomon_node.orchestrator.recruit import RecruitError, StoppedError
@@ -79,11 +80,22 @@ def test_a_run_is_live_then_simulated_then_compared(scenario: Path, tmp_path: Pa
     lines = [line for _, line in progress.log]
     assert lines[:2] == ["waiting for 3 agents", "the agents begin"]
     assert any(line.startswith("every node knows every other, at ") for line in lines)
+    assert any(line.startswith("checkers: ok: ") for line in lines)
     folder = tmp_path / "results" / "three"
     with Store(folder / "three.db", readonly=True) as store:
         assert [(run.mode, run.status) for run in store.runs()] == [("live", "complete"), ("sim", "complete")]
     assert "cluster" in (folder / "report.html").read_text("utf-8")
     assert list((folder / "compare").glob("*.svg"))
+
+
+def test_a_run_to_which_a_checker_objects_has_failed(scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examination = {"finding": {"checker": "VersionsGrow"}, "verdict": "VersionsGrow at 3 s: a version went back"}
+    monkeypatch.setattr(runs_module, "validate", lambda *arguments: [({"examination": examination}, {})])
+    monkeypatch.setattr(runs_module, "_compare", lambda scenario, folder: [])
+    with running(never, tmp_path) as runs:
+        runs.start(scenario)
+        progress = ended(runs).progress
+    assert (progress.phase, progress.inside, progress.problem) == ("complete", True, examination["verdict"])
 
 
 def test_a_run_that_is_stopped_is_kept_as_interrupted(scenario: Path, tmp_path: Path) -> None:

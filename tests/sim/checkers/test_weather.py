@@ -71,3 +71,16 @@ def test_a_node_that_crashes_while_it_stands_still_is_not_still_for_ever() -> No
     now.pass_to(9 * SECOND)
     assert now.calm_since == 3 * SECOND
     assert undisturbed(now)[1] == [3, 3, 3]
+
+
+def test_who_should_run_and_does_not_disturbs_until_now() -> None:
+    now = weather((1, Crashes(2)), (8, Freezes(0)))
+    now.pass_to(4 * SECOND)
+    now.missed([1, 2], 4 * SECOND)
+    assert now.calm_since == 4 * SECOND
+    assert undisturbed(now) == [[0, 4, 4], [4, 4, 4], [4, 4, 4]]
+    now.missed([2], 5 * SECOND)  # it is down, as planned
+    assert now.calm_since == 4 * SECOND
+    now.pass_to(9 * SECOND)
+    now.missed([1], 9 * SECOND)
+    assert now.calm_since is None
