@@ -5,12 +5,13 @@ FROM python:3.11-slim AS libraries
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY constraints.txt pyproject.toml setup.cfg ./
+COPY priomon_core/__init__.py priomon_core/
 ARG PIP_INDEX_URL
 RUN python -m venv --without-pip /opt/priomon \
  && python -m pip --python /opt/priomon/bin/python install --no-cache-dir --no-compile --constraint constraints.txt '.[node,sim-plain]'
 # What no run reads. The libraries in *.libs keep their symbols, because strip breaks those whose headers the wheel's maker moved.
 RUN cd /opt/priomon/lib/python3.11/site-packages \
- && rm -r pip pip-*.dist-info \
+ && rm -r pip pip-*.dist-info priomon_core \
  && find . -depth -type d -name tests -exec rm -r {} + \
  && find . -type f -regex '.*\.\(a\|c\|cpp\|h\|hpp\|pxd\|pyi\|pyx\)' -delete \
  && find . -type f -name '*.so*' -not -path '*.libs/*' -exec strip --strip-unneeded {} +

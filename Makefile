@@ -1,5 +1,7 @@
 # make demo    install into .venv and run one scenario end to end; its last line says where the report is
-# make test    lint, types and all tests
+# make test    lint, types and all tests but those of the next two lines
+# make test-browser      the pages in a real browser; needs Debian's chromium and chromium-driver, or the like
+# make test-containers   docker-compose.yml, brought up; needs a Docker engine and port 4000
 # make lint    lint and types only
 # make clean   remove what make made
 #
@@ -11,13 +13,16 @@ BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DELETE_ON_ERROR:
-.PHONY: demo test lint clean
+.PHONY: demo test test-browser test-containers lint clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python -m priomon_sim scenarios/loss20.yaml
 
 test: lint
 	$(BIN)/python -m pytest
+
+test-browser test-containers: test-%: .venv/test.stamp
+	$(BIN)/python -m pytest -m $*
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

@@ -2,3 +2,5 @@
 
 Start reading at `node.GossipNode`; docs/algorithm.md tells the theory and the invariants.
 """
+
+__version__ = "0.1.0"

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from sys import float_info
 from typing import Any, Protocol
 
+from priomon_core import __version__
 from priomon_core.config import SECOND
 from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
@@ -101,6 +102,7 @@ def status(agent: Observed) -> Json:
         "generation": agent.identity.generation,
         "address": endpoint(agent.identity.address),
         "cluster": agent.cluster,
+        "version": __version__,
         "uptime_seconds": (agent.now_ns() - agent.started_ns) / SECOND,
         "nodes": sum(1 for _ in _slots(agent)),
         "peers": len(agent.peers),

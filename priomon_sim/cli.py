@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from priomon_core import __version__
 from priomon_core.errors import PriomonError
 from priomon_sim.cli_compare import compare
 from priomon_sim.cli_fuzz import check, fuzz
@@ -69,7 +70,7 @@ RUN = click.option("--run", "number", type=int, help="Id of a run in the store, 
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="priomon")
+@click.version_option(__version__, prog_name="priomon-sim")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
     """Simulate how a cluster's nodes come to know each other's metrics by gossip.

@@ -9,23 +9,21 @@ from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from priomon_core import __version__
+
 PACKAGES = ("priomon_core", "priomon_sim", "priomon_results")
 LIBRARIES = ("numpy", "numba", "simpy", "networkx")
 
 
 @cache
 def code_version() -> str:
-    """The installed version and eight digits of a hash of the source, so that two states of the code never pass for one."""
+    """The version and eight digits of a hash of the source, so that two states of the code never pass for one."""
     root = Path(__file__).parent.parent
     digest = blake2b(digest_size=4)
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
             digest.update(path.read_bytes())
-    try:
-        number = version("priomon")
-    except PackageNotFoundError:  # run from a source tree that was never installed
-        number = "source"
-    return f"{number}+{digest.hexdigest()}"
+    return f"{__version__}+{digest.hexdigest()}"
 
 
 def installed(library: str) -> str:

@@ -9,6 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from priomon_sim.provenance import code_version
+
 REASONS = {400: "That cannot be done", 401: "A token is needed", 403: "Refused", 404: "Nothing here", 405: "Not this way", 409: "Not now"}
 
 
@@ -34,6 +36,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+TEMPLATES.globals["version"] = code_version()
 TEMPLATES.filters |= {"seconds": seconds, "figure": figure, "percent": percent}
 
 

@@ -1,10 +1,19 @@
-"""An agent as its readers see it, without sockets: a replica that tests fill, and a clock that they set; and a loop without waiting."""
+"""An agent as its readers see it, without sockets: a replica that tests fill, and a clock that they set; a loop without waiting.
+
+And, with all of reality, the verb `orchestrate`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import selectors
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,3 +90,40 @@ def virtual_loop() -> Iterator[VirtualLoop]:
     loop = VirtualLoop()
     yield loop
     loop.close()
+
+
+class Pages(subprocess.Popen[str]):
+    """The verb as a process that serves its pages at `port` of this machine."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "priomon_node", "orchestrate", "--http", "127.0.0.1:0", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        super().__init__(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+        self.port = int(self.until(r"^pages at http://127\.0\.0\.1:(\d+)$")[1])
+
+    def until(self, pattern: str) -> re.Match[str]:
+        """Read what the process says up to a line."""
+        assert self.stderr is not None
+        said = []
+        for line in self.stderr:
+            said.append(line)
+            if found := re.search(pattern, line):
+                return found
+            if line.startswith("a fault of"):
+                break
+        raise AssertionError(f"it never said {pattern}, but: {''.join(said)}")
+
+
+@contextmanager
+def orchestrate(folder: Path, *arguments: str) -> Iterator[Pages]:
+    with Pages(folder, *arguments) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def orchestrating() -> Callable[..., AbstractContextManager[Pages]]:
+    """Runs the verb in a folder, with arguments, as a context."""
+    return orchestrate

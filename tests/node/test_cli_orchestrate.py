@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from priomon_node.cli import main
 from priomon_results.store import Store
+
+Orchestrating = Callable[..., AbstractContextManager[Any]]
 
 ROOT = Path(__file__).parents[2]
 TRACE = ROOT / "scenarios/traces/workstation.csv.gz"
@@ -38,39 +37,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Pages(subprocess.Popen[str]):
-    """The verb as a process that serves its pages at `port` of this machine."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "priomon_node", "orchestrate", "--http", "127.0.0.1:0", *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        super().__init__(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-        self.port = int(self.until(r"^pages at http://127\.0\.0\.1:(\d+)$")[1])
-
-    def until(self, pattern: str) -> re.Match[str]:
-        """Read what the process says up to a line."""
-        assert self.stderr is not None
-        said = []
-        for line in self.stderr:
-            said.append(line)
-            if found := re.search(pattern, line):
-                return found
-            if line.startswith("a fault of"):
-                break
-        raise AssertionError(f"it never said {pattern}, but: {''.join(said)}")
-
-
-@contextmanager
-def orchestrating(folder: Path, *arguments: str) -> Iterator[Pages]:
-    with Pages(folder, *arguments) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_and_keeps_the_run_as_interrupted(folder: Path, number: signal.Signals) -> None:
+def test_a_signal_ends_it_and_keeps_the_run_as_interrupted(orchestrating: Orchestrating, folder: Path, number: signal.Signals) -> None:
     with orchestrating(folder, "scenarios/two.yaml") as process, closing(HTTPConnection("127.0.0.1", process.port)) as listener:
         listener.request("GET", "/api/events")  # a page that stays open must not hold up the end
         assert listener.getresponse().status == 200
@@ -81,7 +49,7 @@ def test_a_signal_ends_it_and_keeps_the_run_as_interrupted(folder: Path, number:
         assert [(run.mode, run.status) for run in store.runs()] == [("live", "interrupted")]
 
 
-def test_pages_are_served_without_a_scenario(folder: Path) -> None:
+def test_pages_are_served_without_a_scenario(orchestrating: Orchestrating, folder: Path) -> None:
     with orchestrating(folder) as process, closing(HTTPConnection("127.0.0.1", process.port)) as client:
         client.request("GET", "/api/state")
         assert json.loads(client.getresponse().read())["phase"] == "idle"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from priomon_core import __version__
 from priomon_core.config import SECOND
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN, CPU, NETWORK, Metric
@@ -123,6 +124,7 @@ def test_status_and_readiness(still_agent: New) -> None:
         "generation": 5,
         "address": "10.0.0.1:7946",
         "cluster": "test",
+        "version": __version__,
         "uptime_seconds": 12.0,
         "nodes": 1,
         "peers": 2,

@@ -41,6 +41,7 @@ class Chart {
       scales: { x: { time: false }, y: { range: this.range } },
       axes: [{ ...axis, values: (_, splits) => splits.map((t) => `${t} s`) }, { ...axis, size: 70, values: (_, splits) => splits.map(this.show) }],
       series: [{ label: "time", value: (_, t) => (t == null ? "-" : `${t} s`) }, ...lines],
+      hooks: { draw: [(plot) => plot.cursor.idx == null && plot.setLegend({ idx: this.points.length - 1 })] }, // the newest, unless pointed at others
     };
     this.plot = new uPlot(options, this.data(), this.place);
   }
@@ -61,7 +62,7 @@ export class Charts {
   constructor(coverage, traffic) {
     this.charts = [
       new Chart(coverage, ["coverage"], [1], [0, 1.02], (share) => percent(Math.min(share, 1))),
-      new Chart(traffic, ["mean node", "busiest node"], [2, 3], (_, low, high) => [0, Math.max(high * 1.1, 1)], (rate) => `${bytes(rate)}/s`),
+      new Chart(traffic, ["mean node", "busiest node"], [2, 3], (_, low, high) => [0, Math.max(high * 1.1, 100)], (rate) => `${bytes(rate)}/s`),
     ];
   }
 

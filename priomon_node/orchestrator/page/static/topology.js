@@ -14,14 +14,15 @@ function colour(share) {
   return `rgb(${mixed.join(",")})`;
 }
 
-function style(nodes) {
+// Sizes in pixels of the screen, however small the picture has become.
+function style(nodes, zoom) {
   const read = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const size = Math.max(8, Math.min(26, 260 / Math.sqrt(nodes + 1)));
+  const size = Math.max(8, Math.min(26, 260 / Math.sqrt(nodes + 1))) / zoom;
   return [
-    { selector: "node", style: { width: size, height: size, "background-color": "data(colour)", "border-width": 1, "border-color": read("--soft"),
-      label: nodes > MOST_NAMES ? "" : "data(id)", color: read("--ink"), "font-size": 11, "text-valign": "bottom", "text-margin-y": 3 } },
-    { selector: "node[?silent]", style: { shape: "rectangle", "background-opacity": 0.25, "border-width": 2, "border-style": "dashed", "border-color": read("--bad") } },
-    { selector: "edge", style: { width: 1, "line-color": read("--soft"), opacity: Math.max(0.12, 0.5 - nodes / 100), "curve-style": "haystack" } },
+    { selector: "node", style: { width: size, height: size, "background-color": "data(colour)", "border-width": 1 / zoom, "border-color": read("--soft"),
+      label: nodes > MOST_NAMES ? "" : "data(id)", color: read("--ink"), "font-size": 11 / zoom, "text-valign": "bottom", "text-margin-y": 3 / zoom } },
+    { selector: "node[?silent]", style: { shape: "rectangle", "background-opacity": 0.25, "border-width": 2 / zoom, "border-style": "dashed", "border-color": read("--bad") } },
+    { selector: "edge", style: { width: 1 / zoom, "line-color": read("--soft"), opacity: Math.max(0.12, 0.5 - nodes / 100), "curve-style": "haystack" } },
   ];
 }
 
@@ -29,8 +30,12 @@ export class Topology {
   constructor(place, note) {
     this.place = place;
     this.note = note;
-    dark.addEventListener("change", () => this.graph?.style(style(this.count)));
-    new ResizeObserver(() => this.graph?.resize().fit(undefined, 24)).observe(place);
+    dark.addEventListener("change", () => this.fit());
+    new ResizeObserver(() => this.fit()).observe(place);
+  }
+
+  fit() {
+    this.graph?.resize().fit(undefined, 24).style(style(this.count, this.graph.zoom()));
   }
 
   draw(picture) {
@@ -48,12 +53,12 @@ export class Topology {
         ...drawn.map(([a, b]) => ({ data: { source: names[a], target: names[b] } })),
       ],
       layout: { name: "preset", padding: 24 },
-      style: style(names.length),
       userZoomingEnabled: false,
       userPanningEnabled: false,
       autoungrabify: true,
       autounselectify: true,
     });
+    this.fit();
   }
 
   colour(nodes) {
