@@ -122,7 +122,7 @@ class Membership:
     @property
     def calm(self) -> bool:
         """Whether there is nothing to tell of anybody."""
-        return not (self._suspects or self.departed or self.rumours.count)
+        return not (self._beliefs or self.rumours.count)
 
     @property
     def doubts(self) -> bool:

@@ -59,6 +59,8 @@ class Values(ABC):
     """Changes whenever slots do."""
     younger: Sequence[int] | None = None
     """Where slots of several generations of a node stand beside each other: the slot of the next one for each, -1 if there is none."""
+    older: Sequence[int] | None = None
+    """Likewise the slot of the generation before."""
     uniform: tuple[int, int] | None
     """(Bytes of the levels in any news, bytes by which an introduction exceeds it) while all publications agree in both, else None."""
 
@@ -120,12 +122,15 @@ class Replica:
         return slot if slot is not None and self.versions[slot] else None
 
     def forget(self, key: int) -> None:
-        """Drop what is known of another origin, and refuse news of it until it is admitted again."""
+        """Drop what is known of another origin, and refuse news of it until it is admitted again; of older generations for ever."""
         slot = self.values.find(key)
         if slot is not None:
-            self._bar(slot)
             self.versions[slot] = 0
             self.survey()
+            older = self.values.older
+            while slot >= 0:
+                self._bar(slot)
+                slot = -1 if older is None else int(older[slot])
 
     def _bar(self, slot: int) -> None:
         if self._barred is None:

@@ -303,18 +303,22 @@ class Watch:
                 outbox[i] = peer, replace(message, rumours=riding, size=bare + rumours_size(riding))
 
     def _owed(self, key: int | None, message: Any) -> tuple[Rumour, ...]:
-        """What a message must say whatever else is news: what is held against its recipient, and who has gone of those it introduces."""
+        """What a message must say whatever else is news: what is held against its recipient, and what is believed of those it introduces.
+
+        Who has gone comes first. Who has refuted follows, for a recipient that was told of its death and not of its refutation.
+        """
         membership = self.membership
         owed: list[Rumour] = []
         belief = None if key is None else membership.belief(key)
         if key is not None and belief is not None and belief.state != State.ALIVE:
             owed.append(belief.rumour(key))
-        if isinstance(message, Delta) and message.introductions and membership.departed:
+        if isinstance(message, Delta) and message.introductions:
             ask = self._replica.kind.ask
-            for other in membership.departed:
+            introduced: list[Rumour] = []
+            for other, held in membership.beliefs.items():
                 slot = self._replica.known(other)
                 i = -1 if slot is None else slot - message.start
-                departed = membership.belief(other)
-                if departed is not None and 0 <= i < message.count and 0 < message.row[i] < ask and not message.since[i] & ask - 1:
-                    owed.append(departed.rumour(other))
+                if 0 <= i < message.count and 0 < message.row[i] < ask and not message.since[i] & ask - 1:
+                    introduced.append(held.rumour(other))
+            owed += sorted(introduced, key=lambda rumour: rumour.state, reverse=True)
         return tuple(owed)

@@ -12,9 +12,12 @@ from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
 from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import BUILT_IN
+from priomon_core.replica import Replica
+from priomon_core.rumours import Rumour, State
 from priomon_core.wire import Ask, Call
+from priomon_sim.compiled import COMPILED
 from priomon_sim.ledger import Ledger
-from priomon_sim.lives import identities
+from priomon_sim.lives import Lives, identities
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_faults import Fault, Pause
 from priomon_sim.timeline import Freezes, Planned, Thaws, Timeline
@@ -50,6 +53,44 @@ def test_a_call_from_a_stranger_begins_an_exchange(scenario: Callable[..., Scena
     assert node.replica.known(caller.key) is not None
     node.receive(Call(caller.key, Ask.PING), 1 - index, driver.now)
     assert [type(message) for _, message in node.outbox] == [Call]
+
+
+def test_who_forgets_a_generation_does_not_take_an_older_one_for_new() -> None:
+    """A newcomer is told of the second one together with its departure, and then of the first by somebody who has not heard."""
+    lives = Lives.of([3, 1])
+    ledger = Ledger(lives.origins, BUILT_IN, lives.younger)
+    first, second, third = lives.slots[0]
+    assert (ledger.older[first], ledger.older[second], ledger.older[third]) == (-1, first, second)
+    replica = Replica(ledger, np.zeros(4, np.uint16), lives.slots[1][0], COMPILED)  # type: ignore[arg-type]
+
+    def hear_of(slot: int) -> bool:
+        row = np.zeros(4, np.uint16)
+        row[slot] = 2
+        replica.learn(Delta(0, replica.key, 0, 4, row, np.zeros(4, np.uint16), 1, 0, 0, 50), 0)  # type: ignore[arg-type]
+        return bool(replica.versions[slot])
+
+    replica.forget(int(ledger.keys[second]))
+    assert not hear_of(first) and not hear_of(second)
+    replica.admit(int(ledger.keys[second]))
+    assert not hear_of(first) and hear_of(second) and hear_of(third)
+
+
+def test_an_introduction_tells_that_the_introduced_has_refuted(scenario: Callable[..., Scenario]) -> None:
+    """A newcomer that was told of a death and missed the refutation would else refuse the living for as long as a tombstone lasts."""
+    fault = "faults=[{kind: crash, at: 3 s, nodes: node0, back_after: 1 s}]"
+    driver = build(scenario("nodes=3", "detection.detector=swim", fault)).driver
+    driver.clock.run_to(4 * SECOND)
+    newcomer, teller, third = (driver.lives.names.index(f"node{i}") for i in range(3))
+    told, asked = driver.nodes[teller], driver.nodes[newcomer].replica
+    assert told.watch is not None
+    refutation = Rumour(driver.nodes[third].replica.key, State.ALIVE, 4)
+    told.watch.membership.hear(refutation, driver.now)
+    for replica in (told.replica, driver.nodes[third].replica, asked):
+        told.watch.membership.rumours.drop(replica.key)
+    nothing = np.zeros(len(driver.lives.origins), np.uint16)
+    told.receive(Digest(asked.key, 0, len(nothing), nothing, None, 8), newcomer, driver.now)  # type: ignore[arg-type]
+    (answer,) = [message for _, message in told.outbox if isinstance(message, Delta)]
+    assert refutation in answer.rumours
 
 
 def test_who_left_is_tried_for_its_next_life(scenario: Callable[..., Scenario]) -> None:
