@@ -44,9 +44,27 @@ class GossipSettings:
         "ns",
         "An update that waits this long moves up one priority class, so that a full packet never starves the low ones.",
     )
+    flushes: int = setting(
+        2,
+        "per round",
+        "rumor and tree: how often waiting updates leave. A hop waits half of such an interval; each flush costs headers.",
+    )
+    repair: int = setting(
+        10,
+        "rounds",
+        "rumor and tree: while updates keep coming, nodes compare all they know this seldom. In a lull they compare hashes every round.",
+    )
+    hot: int = setting(
+        2, "pushes", "rumor: in vain pushes of an update until a node stops to push it. More of them leave less to repair and cost more."
+    )
+    degree: int = setting(8, "links", "tree: most links of a node. Fewer share the load evenly; more make the tree flat, and lag short.")
 
     def __post_init__(self) -> None:
-        _check(self, {"period": 1, "fanout": 1, "datagram_limit": 256, "burst": 1, "settling": 0, "ageing": 1})
+        _check(
+            self,
+            {"period": 1, "fanout": 1, "datagram_limit": 256, "burst": 1, "settling": 0, "ageing": 1}
+            | {"flushes": 1, "repair": 1, "hot": 1, "degree": 2},
+        )
 
 
 @dataclass(frozen=True, slots=True)

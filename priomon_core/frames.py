@@ -6,14 +6,19 @@ from bisect import bisect_left, bisect_right
 
 from priomon_core.holdings import AgentReplica
 from priomon_core.messages import Delta, Digest
+from priomon_core.push_frames import from_push_frame, to_push_frame
+from priomon_core.push_wire import PushFamily
+from priomon_core.pushes import PushMessage
 from priomon_core.replica import Replica
 from priomon_core.wire import KEY_END, DeltaFrame, DigestFrame, Frame, Introduction, News, Plain, age_code
 
 
-def to_frame(message: Digest | Delta | Plain, replica: Replica, now: int) -> Frame:
+def to_frame(message: Digest | Delta | Plain | PushMessage, replica: Replica, now: int) -> Frame:
     """What `message`, made by `replica` at `now` (ns), says to others."""
     if isinstance(message, Plain):
         return message
+    if isinstance(message, PushMessage):
+        return to_push_frame(message, replica, now)
     return _digest_frame(message, replica) if isinstance(message, Digest) else _delta_frame(message, replica, now)
 
 
@@ -46,13 +51,15 @@ def _delta_frame(delta: Delta, replica: Replica, now: int) -> DeltaFrame:
     return DeltaFrame(delta.sender, delta.recipient, tuple(introductions), tuple(news), tuple(requests), delta.rumours)
 
 
-def from_frame(frame: Frame, replica: AgentReplica, size: int) -> Digest | Delta | Plain:
+def from_frame(frame: Frame, replica: AgentReplica, size: int) -> Digest | Delta | Plain | PushMessage:
     """The message that a frame of `size` bytes is to `replica`, which makes room for the origins it hears of.
 
     News of origins that were never introduced, of older generations and of the node itself are left out: they were not asked for.
     """
     if isinstance(frame, Plain):
         return frame
+    if isinstance(frame, PushFamily):
+        return from_push_frame(frame, replica, size)
     return _digest(frame, replica, size) if isinstance(frame, DigestFrame) else _delta(frame, replica, size)
 
 

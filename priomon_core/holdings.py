@@ -148,7 +148,8 @@ class AgentReplica(Replica):
         slot = self.holdings.find(key)
         if slot is None and len(self.holdings.keys) < MOST_ORIGINS and key not in self._refused:
             slot = self.holdings.insert(key)
-            self.versions.insert(slot, 0)
+            for row in (self.versions, *self.companions):
+                row.insert(slot, 0)
             self.own += slot <= self.own
         return slot
 
@@ -202,7 +203,8 @@ class AgentReplica(Replica):
             return False
         known = self.versions[slot] > 0
         self.holdings.remove(slot)
-        del self.versions[slot]
+        for row in (self.versions, *self.companions):
+            del row[slot]
         self.own -= slot < self.own
         self.survey()
         return known

@@ -70,6 +70,7 @@ class GossipNode:
         self._period = settings.period
         self._random = random
         self.deadline = self.round_due = deadline
+        strategy.choose = self._choose
 
     def sample(self, values: Sequence[float], now: int) -> None:
         """Take a sample of the node's metrics, in their declared order and units; NaN where there is none.
@@ -80,9 +81,10 @@ class GossipNode:
         changes = self.publisher.select(values, now)
         if changes:
             self.replica.publish(changes, now)
+            self.strategy.published(now)
 
     def wake(self, now: int) -> None:
-        """Do what is due: judge others, begin a round. A node that overslept rounds begins one, and the next a whole period after."""
+        """Do what is due: judge others, begin a round, flush. A node that overslept rounds begins one, the next a whole period after."""
         if now < self.deadline:
             return
         watch = self.watch
@@ -97,20 +99,26 @@ class GossipNode:
             self.round_due += self._period
             if self.round_due <= now:
                 self.round_due = now + self._period
-        self.deadline = self.round_due if watch is None else min(self.round_due, watch.deadline)
+        strategy = self.strategy
+        if now >= strategy.deadline:
+            strategy.flush(now)
+        self.deadline = min(self.round_due, strategy.deadline) if watch is None else min(self.round_due, strategy.deadline, watch.deadline)
 
     def _round(self, now: int) -> None:
-        watch, peers, random = self.watch, self.peers, self._random
-        if watch is not None:
-            before = len(self.outbox)
-            partners = watch.partners(peers, self.fanout)
-            if partners:
-                self.strategy.round(partners, now)
-            watch.begun(partners, before, now)
-        elif self.fanout == 1 and peers:
-            self.strategy.round((peers[int(random.random() * len(peers))],), now)
-        elif peers:
-            self.strategy.round(random.sample(peers, min(self.fanout, len(peers))), now)
+        before, partners = len(self.outbox), self._choose()
+        if partners:
+            self.strategy.round(partners, now)
+        if self.watch is not None:
+            self.watch.begun(partners, before, now)
+
+    def _choose(self) -> Sequence[Peer]:
+        """The peers of a contact: drawn at random, or whose turn it is where there is a watch."""
+        peers = self.peers
+        if self.watch is not None:
+            return self.watch.partners(peers, self.fanout)
+        if self.fanout == 1 and peers:
+            return (peers[int(self._random.random() * len(peers))],)
+        return self._random.sample(peers, min(self.fanout, len(peers)))
 
     def query(self, target: int, level: Level, within: int, now: int) -> int:
         """Read what is known of the origin `target` (a key), within so many ns; `reads` collects the outcome, under the number returned.

@@ -14,22 +14,30 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from priomon_core import kernels
+from priomon_core import kernels, push_kernels
 from priomon_core.identity import Identity
 from priomon_core.messages import Delta, Row
 from priomon_core.priority import Change
 from priomon_core.wire import Introduction, News
 
+if TYPE_CHECKING:
+    from priomon_core.pushes import Push
+
 
 @dataclass(frozen=True, slots=True)
 class RowKind:
-    """A kind of row: the functions of kernels.py made for it, the request bit (its top bit), and how to make one of a length."""
+    """A kind of row: the functions of kernels.py made for it, the request bit (its top bit), and how to make one of a length.
+
+    `pushes` are the functions of push_kernels.py, and `zeros` makes a row of zeros for numbers up to 2^31.
+    """
 
     kernels: ModuleType | SimpleNamespace
     ask: int
     blank: Callable[[int], Row]
+    pushes: ModuleType | SimpleNamespace
+    zeros: Callable[[int], Row]
 
 
 def _blank(count: int) -> Row:
@@ -37,7 +45,7 @@ def _blank(count: int) -> Row:
 
 
 MOST_NOTES = 4096  # what is kept of comings and goings for who cares
-PLAIN = RowKind(kernels, 1 << 62, _blank)
+PLAIN = RowKind(kernels, 1 << 62, _blank, push_kernels, _blank)
 
 
 class Values(ABC):
@@ -101,7 +109,20 @@ class Replica:
     one by one, as an agent's are; who cares about them clears them.
     """
 
-    __slots__ = ("_barred", "arrived", "delivered", "key", "kind", "own", "roster", "superseded", "useful", "values", "versions")
+    __slots__ = (
+        "_barred",
+        "arrived",
+        "companions",
+        "delivered",
+        "key",
+        "kind",
+        "own",
+        "roster",
+        "superseded",
+        "useful",
+        "values",
+        "versions",
+    )
 
     def __init__(self, values: Values, versions: Row, own: int, kind: RowKind = PLAIN) -> None:
         self.values = values
@@ -112,6 +133,7 @@ class Replica:
         self.survey()
         self.delivered = 0
         self.useful = 0
+        self.companions: list[Row] = []
         self.superseded: deque[tuple[int, int]] = deque(maxlen=MOST_NOTES)
         self.arrived: deque[Identity] = deque(maxlen=MOST_NOTES)
         self._barred: array[int] | None = None  # by slot: 1 for an origin that was forgotten or superseded
@@ -125,7 +147,8 @@ class Replica:
         """Drop what is known of another origin, and refuse news of it until it is admitted again; of older generations for ever."""
         slot = self.values.find(key)
         if slot is not None:
-            self.versions[slot] = 0
+            for row in (self.versions, *self.companions):
+                row[slot] = 0
             self.survey()
             older = self.values.older
             while slot >= 0:
@@ -149,6 +172,12 @@ class Replica:
             return self.versions
         row: Any = memoryview(self.versions) if isinstance(self.versions, array) else self.versions
         return row[start : start + count]  # type: ignore[no-any-return]
+
+    def companion(self) -> Row:
+        """A new row of zeros that keeps a number beside each version, also where origins come and go."""
+        row = self.kind.zeros(len(self.versions))
+        self.companions.append(row)
+        return row
 
     def survey(self) -> None:
         """Take note of which origins are known, after a change of them."""
@@ -185,6 +214,19 @@ class Replica:
         if discovered:
             self._sift()
             self.survey()
+
+    def take(self, push: Push, source: Row, link: int, now: int) -> Row:
+        """Take the entries of a push that are newer and leave no gap; `source` notes that they came from `link`. Returns the gaps."""
+        if push.updates is not None:
+            for slot, base in zip(push.slots, push.bases, strict=True):
+                if push.updates[slot].version > self.versions[slot] >= max(base, 1):
+                    self.values.store(slot, push.updates[slot], now)
+        gaps = self.kind.zeros(push.count)
+        take = self.kind.pushes.take
+        useful, missing = take(self.versions, source, push.slots, push.versions, push.bases, push.count, link, gaps)
+        self.delivered += push.count
+        self.useful += useful
+        return gaps[:missing]
 
     def _sift(self) -> None:
         """Drop again, among origins newly known, the forgotten ones and older generations."""

@@ -30,7 +30,7 @@ from priomon_core.messages import Delta
 from priomon_core.replica import Replica
 from priomon_core.rotation import Rotation
 from priomon_core.rumours import Rumour, State, rumours_size
-from priomon_core.strategies.base import Peer, Strategy
+from priomon_core.strategies.base import Exchange, Peer
 from priomon_core.wire import Ask, Call
 
 MOST_CONTACTS = 256  # nodes of which the last contact is remembered, for `why`
@@ -60,7 +60,7 @@ class Watch:
     def __init__(
         self,
         replica: Replica,
-        strategy: Strategy,
+        strategy: Exchange,
         directory: Directory,
         gossip: GossipSettings,
         settings: DetectionSettings,

@@ -8,6 +8,7 @@
     request   4 B key, varint version held
     identity  1 B length, name, varint generation, 1 B kind of address, address, 2 B port
     read      see quorum_wire.py
+    others    those of strategies that push have a format of their own: see push_wire.py
     call      nothing (ping, ack), or 4 B key of who asks and 4 B key of whom it asks about (ping request, indirect ack)
     rumours   at the end of any: varint count, then each 1 B state, 4 B key, varint incarnation, [4 B key of the accuser]
 
@@ -25,6 +26,7 @@ from enum import IntEnum
 from hashlib import blake2b
 from math import ceil, log
 
+from priomon_core import push_wire
 from priomon_core.errors import WireError
 from priomon_core.identity import KEY_BYTES, Identity
 from priomon_core.metrics import Metric
@@ -33,6 +35,7 @@ from priomon_core.quorum_wire import NUMBER_BYTES, Answer, Query
 from priomon_core.rumours import ACCUSATIONS, LARGEST_INCARNATION, Rumour, State, rumours_size
 
 FORMAT = 2
+PUSH_FORMAT = 3  # of frames that push_wire.py knows
 SEALED = 0xE1  # the first byte of a datagram that is encrypted, which no plain one has
 HEADER = 1 + 2 + KEY_BYTES
 DIGEST_HEADER = HEADER + 1
@@ -131,9 +134,9 @@ class Call:
 
 
 Plain = Call | Query | Answer  # messages that are their own frames
-Frame = DigestFrame | DeltaFrame | Plain
+Frame = DigestFrame | DeltaFrame | Plain | push_wire.PushFamily
 
-_KINDS: dict[type, int] = {DigestFrame: _DIGEST, DeltaFrame: _DELTA, Query: _QUERY, Answer: _ANSWER}
+_KINDS: dict[type, int] = {DigestFrame: _DIGEST, DeltaFrame: _DELTA, Query: _QUERY, Answer: _ANSWER, **push_wire.KINDS}
 
 
 def level_size(metric: Metric, level: int) -> int:
@@ -175,8 +178,9 @@ class Codec:
     def encode(self, frame: Frame) -> bytes:
         """The bytes of a frame; the same frame always gives the same bytes."""
         out = bytearray()
+        pushes = isinstance(frame, push_wire.PushFamily)
         kind = frame.kind if isinstance(frame, Call) else _KINDS[type(frame)]
-        out.append(FORMAT << 4 | bool(frame.rumours) * _RUMOURS | kind)
+        out.append((PUSH_FORMAT if pushes else FORMAT) << 4 | bool(frame.rumours) * _RUMOURS | kind)
         out += self._tag.to_bytes(2, "big")
         _put_key(out, frame.sender)
         match frame:
@@ -194,6 +198,8 @@ class Codec:
             case Answer():
                 out += frame.number.to_bytes(NUMBER_BYTES, "big")
                 self._put_values(out, frame)
+        if isinstance(frame, push_wire.PushFamily):
+            push_wire.put(out, frame, self._put_values)
         if frame.rumours:
             _put_rumours(out, frame.rumours)
         return bytes(out)
@@ -241,15 +247,17 @@ class Codec:
         first = reader.byte("format")
         if first == SEALED:
             raise WireError("the datagram is encrypted, and this node has no key; give it the cluster's", "sealed")
-        if first >> 4 != FORMAT:
+        if first >> 4 not in (FORMAT, PUSH_FORMAT):
             raise WireError(f"expected wire format {FORMAT}, found {first >> 4}; do all nodes run the same release?", "other release")
         if (tag := reader.integer(2, "cluster tag")) != self._tag:
             found = f"expected cluster tag {self._tag:04x}, found {tag:04x}"
             raise WireError(f"{found}: another cluster, or other metric declarations", "other cluster")
         sender = reader.integer(KEY_BYTES, "sender")
         match first & ~_RUMOURS & 15:
+            case kind if first >> 4 == PUSH_FORMAT:
+                frame: Frame = push_wire.take(kind, sender, reader, self._take_values)
             case 0:
-                frame: Frame = Answer(sender, reader.integer(NUMBER_BYTES, "read"), *self._take_values(reader, 0), len(data))
+                frame = Answer(sender, reader.integer(NUMBER_BYTES, "read"), *self._take_values(reader, 0), len(data))
             case 1:
                 frame = self._take_digest(reader, sender)
             case 2:

@@ -79,6 +79,11 @@ MEASURES = (
     Measure("convergence", "rounds", lambda s: s["convergence_rounds"], Tolerance(1, "round")),
     Measure("coverage at the end", "", lambda s: s["coverage_final"]),
     Measure("bytes per node", "B/s", lambda s: s["bytes_per_node_per_second"], Tolerance(0.05)),
+    Measure(
+        "bytes over the lower bound",
+        "times",
+        lambda s: _ratio(s["bytes_per_node_per_second"], s.get("lower_bound_bytes_per_node_per_second")),
+    ),
     Measure("messages per node", "/s", lambda s: s["messages_per_node_per_second"]),
     Measure("bytes per message", "B", lambda s: _ratio(s["bytes_per_node_per_second"], s["messages_per_node_per_second"])),
     Measure("redundancy", "", lambda s: s["redundancy"]),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from priomon_core.metrics import STEPS_PER_BOUND, Metric
+from priomon_core.metrics import STEPS_PER_BOUND, Metric, Priority
 from priomon_results.histogram import Histogram
 
 Versions = NDArray[np.unsignedinteger | np.int64]
@@ -41,11 +41,13 @@ class Publications:
 class Measures:
     """Distributions over pairs of different nodes: lag and age in seconds, and per metric the error in bounds and in its unit.
 
+    `classes` are the lags again, counting only updates of one priority class each, from the most urgent on that the metrics have.
     `settled` is the error in bounds of the pairs that lack no publication: what the filter alone costs, without what is under way.
     """
 
     coverage: float = 0.0
     lag: Histogram = field(default_factory=Histogram)
+    classes: dict[Priority, Histogram] = field(default_factory=dict)
     age: Histogram = field(default_factory=Histogram)
     bounds: list[Histogram] = field(default_factory=list)
     settled: list[Histogram] = field(default_factory=list)
@@ -61,6 +63,8 @@ class Measures:
         """Add another look's distributions; coverage becomes that look's."""
         self.coverage = look.coverage
         self.lag.merge(look.lag)
+        for priority, lag in look.classes.items():
+            self.classes.setdefault(priority, Histogram()).merge(lag)
         self.age.merge(look.age)
         for mine, theirs in zip(self.bounds + self.settled + self.units, look.bounds + look.settled + look.units, strict=True):
             mine.merge(theirs)
@@ -101,7 +105,12 @@ def measure(versions: Versions, publications: Publications, truth: NDArray[np.fl
     lag[:, :-1] = (now - times[:, 1:]) / 1e9  # the oldest publication that is lacking is the one after the version held
     behind = np.arange(deepest) < publications.newest[:, None]
     lag[~behind] = 0.0
-    look.lag.add(lag, np.where(publications.newest[:, None] > 0, holders, 0))
+    pairs = np.where(publications.newest[:, None] > 0, holders, 0)
+    look.lag.add(lag, pairs)
+    for priority in sorted({metric.priority for metric in metrics}):
+        of_class = [index for index, metric in enumerate(metrics) if metric.priority == priority]
+        look.classes[priority] = Histogram()
+        look.classes[priority].add(_lag_of(of_class, publications, deepest, now), pairs)
     for index, metric in enumerate(metrics):
         changed = publications.last_change[:, 1:deepest, index].astype(np.int64)
         published = changed > 0
@@ -115,6 +124,17 @@ def measure(versions: Versions, publications: Publications, truth: NDArray[np.fl
         look.settled[index].add(errors, np.where(behind[:, 1:], 0, weights))
         look.units[index].add(np.abs(truth[:, index][:, None] - _values(metric, levels)), weights)
     return look
+
+
+def _lag_of(metrics: Sequence[int], publications: Publications, deepest: int, now: int) -> NDArray[np.float64]:
+    """Seconds since the oldest publication after each version that changed one of some metrics, else 0: float64 [origins, deepest]."""
+    versions = np.arange(deepest)
+    changed = (publications.last_change[:, :deepest, metrics] == versions[:, None]).any(axis=2)
+    changed &= (versions > 0) & (versions <= publications.newest[:, None])
+    times = np.where(changed, publications.times[:, :deepest], now)
+    oldest = np.full(times.shape, now)  # among the versions after
+    oldest[:, :-1] = np.minimum.accumulate(times[:, :0:-1], axis=1)[:, ::-1]
+    return np.asarray((now - oldest) / 1e9)
 
 
 def _positions(metric: Metric, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -71,13 +71,14 @@ class Observer:
     """Sees everything and changes nothing. `followed` origins, evenly over all `nodes`, have their updates followed, each until it begins
     another life. `verdicts` is told what nodes notice of each other, if they judge each other, by whoever shows them.
 
-    `total` holds the distributions over all probes so far, `queries` the reads, `spread` the updates followed, and
-    `converged_at` the first time (ns) at which all live nodes, two at least, were seen to know each other.
+    `publications` are those of the last look, `total` holds the distributions over all probes so far, `queries` the reads, `spread` the
+    updates followed, and `converged_at` the first time (ns) at which all live nodes, two at least, were seen to know each other.
     """
 
     def __init__(self, writer: RunWriter, metrics: Sequence[Metric], nodes: int, followed: int, verdicts: Verdicts | None = None) -> None:
         self.metrics = metrics
         self.converged_at: int | None = None
+        self.publications: Publications | None = None
         self.total = Measures.blank(len(metrics))
         origins = np.linspace(0, nodes - 1, min(nodes, followed)).round().astype(int)
         self.spread = SpreadTracker(origins.tolist(), nodes)
@@ -93,6 +94,7 @@ class Observer:
             for origin in [] if self._lives is None else np.flatnonzero(look.lives != self._lives).tolist():
                 self.spread.drop(origin)
             self._lives = look.lives
+        self.publications = look.publications
         self.spread.look(look.versions, look.publications.newest, look.publications.times, look.live, look.now)
         if self.converged_at is None:
             versions = look.among_live().versions

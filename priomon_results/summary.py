@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from priomon_results.bound import lower_bound
+from priomon_results.classes import alarm_delays, present, spread_by_class
 from priomon_results.histogram import Histogram
 from priomon_results.observer import Observer, Traffic
 from priomon_results.spread import SHARES
@@ -64,6 +66,7 @@ def summarise(observer: Observer, ending: Ending) -> Summary:
         "coverage_final": observer.total.coverage,
         "bytes_per_node_per_second": _or_none(sum(traffic.bytes_sent) * per_node_second),
         "messages_per_node_per_second": _or_none(traffic.messages_sent * per_node_second),
+        "lower_bound_bytes_per_node_per_second": _lower_bound(observer, ending, seconds),
         "redundancy": traffic.delivered / needed if needed else None,
         "lag_seconds": _quantiles(observer.total.lag, with_maximum=True),
         "age_seconds": _quantiles(observer.total.age),
@@ -73,6 +76,7 @@ def summarise(observer: Observer, ending: Ending) -> Summary:
         "published": {name: traffic.samples[name][0] for name in names},
         "filtered": {name: traffic.samples[name][1] for name in names},
         "dissemination_seconds": spread,
+        **_classes(observer),
         "lost": dict(ending.lost),
         "faults": ending.faults,
         "detection": observer.verdicts.summary(ending.period) if observer.verdicts is not None and ending.detects else None,
@@ -89,6 +93,25 @@ def saving(summary: Mapping[str, Any], baseline: Mapping[str, Any]) -> dict[str,
         "scenario": baseline["scenario"],
         "bytes_ratio": baseline["bytes_per_node_per_second"] / summary["bytes_per_node_per_second"],
         **{key: baseline[key] for key in ("bytes_per_node_per_second", "lag_seconds", "age_seconds", "error_in_bounds")},
+    }
+
+
+def _lower_bound(observer: Observer, ending: Ending, seconds: float) -> float | None:
+    if observer.publications is None or not seconds:
+        return None
+    return lower_bound(observer.publications, observer.metrics, ending.nodes, seconds)
+
+
+def _classes(observer: Observer) -> Summary:
+    """Lag and dissemination by priority class where there are several, and the delays of alarms where metrics have some."""
+    publications, metrics, spreads = observer.publications, observer.metrics, observer.spread.all()
+    several = publications is not None and len(present(metrics)) > 1
+    alarms = publications is not None and any(metric.alarm is not None for metric in metrics)
+    lags = {priority.name.lower(): _quantiles(lag, with_maximum=True) for priority, lag in observer.total.classes.items()}
+    return {
+        "lag_seconds_by_class": lags if several else None,
+        "dissemination_seconds_by_class": spread_by_class(spreads, publications, metrics) if publications and several else None,
+        "alarm_seconds": alarm_delays(spreads, publications, metrics) if publications and alarms else None,
     }
 
 

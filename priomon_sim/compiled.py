@@ -13,12 +13,12 @@ import warnings
 from collections.abc import Callable
 from functools import wraps
 from inspect import getmembers, isfunction
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from priomon_core import kernels
+from priomon_core import kernels, push_kernels
 from priomon_core.replica import RowKind
 
 try:
@@ -58,8 +58,14 @@ def interpreted(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _all(module: ModuleType) -> SimpleNamespace:
+    return SimpleNamespace(**{name: compiled(function) for name, function in getmembers(module, isfunction)})
+
+
 COMPILED = RowKind(
-    SimpleNamespace(**{name: compiled(function) for name, function in getmembers(kernels, isfunction)}),
+    _all(kernels),
     ASK,
     lambda count: np.empty(count, np.uint16),  # type: ignore[arg-type,return-value]
+    _all(push_kernels),
+    lambda count: np.zeros(count, np.int32),  # type: ignore[arg-type,return-value]
 )

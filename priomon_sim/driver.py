@@ -258,7 +258,9 @@ class Driver:
             self._sample(index, self.now)
         self.versions[self.slots] = self.versions.diagonal()
         for node in self.nodes:
+            node.outbox.clear()
             node.replica.survey()
+            node.strategy.settle()
 
     @property
     def messages_sent(self) -> int:
@@ -346,9 +348,11 @@ class Driver:
             if self._awake[index] is not node:
                 self._late(index, node, event, sample)
                 return
-            self._sample(index, self.clock._now)
+            now = self.clock._now
+            self._sample(index, now)
+            self._send(index, now)
             event.callbacks = callbacks
-            self.clock.put(event, self.clock._now + self.sample_every)
+            self.clock.put(event, now + self.sample_every)
 
         callbacks = [sample]
         return sample

@@ -93,9 +93,10 @@ def _from_core(name: str, write: Callable[[Any], Any] = int, **limits: Any) -> A
 class Gossip(Settings):
     """How knowledge travels. Defaults and reasons are the core's."""
 
-    strategy: Literal["scuttlebutt", "demon"] = "scuttlebutt"
-    """The exchange. scuttlebutt: a digest, then what either side lacks; demon: the prototype's (all counters, JSON over HTTP), as
-    the baseline. Default: scuttlebutt."""
+    strategy: Literal["scuttlebutt", "rumor", "tree", "demon"] = "scuttlebutt"
+    """How it travels. scuttlebutt: a digest, then what either side lacks; rumor: what is new to random peers, until most know it; tree:
+    what is new over a tree, to each node once; demon: the prototype's (all counters, JSON over HTTP), as the baseline.
+    Default: scuttlebutt."""
     period: PositiveDuration = _from_core("period", DURATION.format)
     fanout: int = _from_core("fanout", ge=1)
     sealed: bool = False
@@ -105,6 +106,10 @@ class Gossip(Settings):
     burst: int = _from_core("burst", ge=1)
     settling: int = _from_core("settling", ge=0)
     ageing: PositiveDuration = _from_core("ageing", DURATION.format)
+    flushes: int = _from_core("flushes", ge=1)
+    repair: int = _from_core("repair", ge=1)
+    hot: int = _from_core("hot", ge=1)
+    degree: int = _from_core("degree", ge=2)
 
     @field_validator("datagram_limit")
     @classmethod

@@ -10,7 +10,7 @@ from priomon_core.priority import Publisher
 from priomon_core.quorum import Reads
 from priomon_core.quorum_level import Level
 from priomon_core.replica import Replica
-from priomon_core.strategies.base import Outbox
+from priomon_core.strategies.base import Outbox, Strategy
 from priomon_core.watch import Watch
 
 
@@ -59,6 +59,11 @@ class Skewed:
     def replica(self) -> Replica:
         """The node's."""
         return self.node.replica
+
+    @property
+    def strategy(self) -> Strategy:
+        """The node's."""
+        return self.node.strategy
 
     @property
     def watch(self) -> Watch | None:

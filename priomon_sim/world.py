@@ -14,7 +14,9 @@ from priomon_core.config import SEAL_OVERHEAD, UDP_IPV4_HEADERS, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.metrics import Metric
 from priomon_core.strategies.demon import Demon
+from priomon_core.strategies.rumor import Rumor
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
+from priomon_core.strategies.tree import Tree
 from priomon_sim import scenario_network, scenario_workload, topology, workload
 from priomon_sim.chronicle import Chronicle, longest_suspicion
 from priomon_sim.clock import Clock
@@ -28,7 +30,7 @@ from priomon_sim.scenario_topology import Graph
 from priomon_sim.timeline import Timeline
 from priomon_sim.trace import Source, read_empirical, read_trace
 
-STRATEGIES: dict[str, StrategyFactory] = {"scuttlebutt": Scuttlebutt, "demon": Demon}
+STRATEGIES: dict[str, StrategyFactory] = {"scuttlebutt": Scuttlebutt, "demon": Demon, "rumor": Rumor, "tree": Tree}
 Series = Sequence[NDArray[np.float64]]
 GRAPH_ROLE = set(Graph.model_fields) | {"kind"}  # settings that say what a graph is used for, not what it looks like
 

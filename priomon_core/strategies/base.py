@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from priomon_core.config import NEVER
 from priomon_core.messages import Message
 
 Peer = Any  # where a driver sends to: the index of a simulated node, or a network address
 Outbox = list[tuple[Peer, Message]]
 
 
-class Strategy(Protocol):
-    """Decides what to say to whom. It puts (peer, message) in `outbox` and changes the replica it was made for, nothing else."""
+def nobody() -> Sequence[Peer]:
+    """The peers of a contact where there are none."""
+    return ()
+
+
+class Exchange(Protocol):
+    """Takes part in exchanges with peers: a strategy, or what stands before one. It puts (peer, message) in `outbox`."""
 
     outbox: Outbox
 
@@ -23,3 +29,27 @@ class Strategy(Protocol):
     def receive(self, message: Any, source: Peer, now: int) -> None:
         """Handle a message that arrived from `source`."""
         ...
+
+
+class Strategy(Exchange, Protocol):
+    """Decides what to say to whom, and changes the replica it was made for, nothing else.
+
+    A round begins with a message to each of its peers. Who does everything in rounds and answers need not care about the other inputs.
+    """
+
+    deadline: int = NEVER
+    """When `flush` has something to do (ns)."""
+    choose: Callable[[], Sequence[Peer]] = staticmethod(nobody)
+    """Draws the peers of one more contact; the node sets it."""
+
+    def flush(self, now: int) -> None:
+        """Do what is due between rounds: the deadline has passed."""
+        return
+
+    def published(self, now: int) -> None:
+        """The node itself has published."""
+        return
+
+    def settle(self) -> None:
+        """Take what the node knows now as known to everybody."""
+        return

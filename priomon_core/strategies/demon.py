@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from priomon_core.config import GossipSettings
 from priomon_core.messages import Delta, Digest
 from priomon_core.replica import Replica
-from priomon_core.strategies.base import Outbox, Peer
+from priomon_core.strategies.base import Outbox, Peer, Strategy
 
 REQUEST = 695  # bytes of one HTTP request or response with its TCP connection, without the body: four of them make an exchange
 COUNTER = 27  # bytes of one counter in JSON, with the node's address as its key
@@ -42,7 +42,7 @@ class Records(Delta):
     stream = True
 
 
-class Demon:
+class Demon(Strategy):
     """See the top of this file."""
 
     __slots__ = ("outbox", "replica")

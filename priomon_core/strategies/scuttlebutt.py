@@ -25,7 +25,7 @@ from priomon_core.kernels import AGE
 from priomon_core.messages import Delta, Digest
 from priomon_core.octets import varint_size
 from priomon_core.replica import Replica
-from priomon_core.strategies.base import Outbox, Peer
+from priomon_core.strategies.base import Outbox, Peer, Strategy
 from priomon_core.wire import DELTA_HEADER, DIGEST_HEADER
 
 INTERVAL = 2 * KEY_BYTES  # bytes that say which interval of keys a digest covers
@@ -33,7 +33,7 @@ COUNT = 2  # bytes of a number of entries that fit a datagram
 LARGEST_SLACK = 100  # bytes that a cut may leave empty at the end of a datagram, where others follow
 
 
-class Scuttlebutt:
+class Scuttlebutt(Strategy):
     """See the top of this file."""
 
     __slots__ = (
@@ -65,12 +65,24 @@ class Scuttlebutt:
 
     def round(self, peers: Sequence[Peer], now: int) -> None:
         """Send a digest to each peer."""
-        replica = self.replica
-        if replica.roster == self._stable_roster:
+        self.watch_roster()
+        self.send_digest(peers)
+
+    def watch_roster(self) -> None:
+        """Count the rounds for which the set of known origins has been stable."""
+        if self.replica.roster == self._stable_roster:
             self._settled += 1
         else:
-            self._stable_roster, self._settled = replica.roster, 0
-        digest = self._digest(0, len(replica.versions), self._settled >= self.settings.settling)
+            self._stable_roster, self._settled = self.replica.roster, 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the set of known origins has been stable for long enough that their order may name them."""
+        return self._settled >= self.settings.settling
+
+    def send_digest(self, peers: Sequence[Peer]) -> None:
+        """Tell each peer which versions are known."""
+        digest = self._digest(0, len(self.replica.versions), self.settled)
         digests = (digest,) if digest.size <= self._limit else self._parts(digest)
         for digest in digests:
             for peer in peers:
@@ -128,7 +140,7 @@ class Scuttlebutt:
         if news or requests:
             news -= introductions
             draft = Delta(replica.key, digest.sender, start, count, row, theirs, introductions, news, requests, size)
-            self._send(draft, source, now)
+            self.send(draft, source, now)
 
     def _take(self, delta: Delta, source: Peer, now: int) -> None:
         replica = self.replica
@@ -143,9 +155,9 @@ class Scuttlebutt:
         if news:
             news -= introductions
             draft = Delta(replica.key, delta.sender, start, count, row, delta.row, introductions, news, 0, size)
-            self._send(draft, source, now)
+            self.send(draft, source, now)
 
-    def _send(self, draft: Delta, peer: Peer, now: int) -> None:
+    def send(self, draft: Delta, peer: Peer, now: int) -> None:
         """Send a delta whose size is so far that of its versions, cut to datagrams where one does not hold it."""
         uniform = self.replica.values.uniform
         if uniform is not None:

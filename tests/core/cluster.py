@@ -20,7 +20,9 @@ from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN
 from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
+from priomon_core.replica import Replica
 from priomon_core.rumours import State
+from priomon_core.strategies.base import Strategy
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_core.watch import Watch
 from priomon_core.wire import Call, Codec
@@ -49,8 +51,17 @@ class Cluster:
     Nodes know the first one's address as a seed, and else those whom they hear of, as agents do.
     """
 
-    def __init__(self, names: int, seed: int = 1, loss: float = 0.0, gossip: GossipSettings | None = None, **detection: object) -> None:
+    def __init__(
+        self,
+        names: int,
+        seed: int = 1,
+        loss: float = 0.0,
+        gossip: GossipSettings | None = None,
+        strategy: Callable[[Replica, GossipSettings], Strategy] = Scuttlebutt,
+        **detection: object,
+    ) -> None:
         self.gossip = gossip or GossipSettings()
+        self.strategy = strategy
         self.detection = DetectionSettings(**detection)  # type: ignore[arg-type]
         self.random = Random(seed)
         self.loss = loss
@@ -69,7 +80,7 @@ class Cluster:
         """Start a node, again with a higher generation if it has run before."""
         identity = Identity(name, generation, Address(host or f"10.0.0.{int(name[1:]) + 1}", 7946))
         replica = AgentReplica(identity, BUILT_IN)
-        strategy = Scuttlebutt(replica, self.gossip)
+        strategy = self.strategy(replica, self.gossip)
         watch = Watch(replica, strategy, replica, self.gossip, self.detection, Random(self.random.random()))
         phase = self.now + int(self.random.random() * self.gossip.period)
         publisher = Publisher(BUILT_IN)

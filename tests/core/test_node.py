@@ -19,7 +19,7 @@ from priomon_core.metrics import BUILT_IN
 from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
 from priomon_core.rumours import Rumour, State
-from priomon_core.strategies.base import Outbox, Peer
+from priomon_core.strategies.base import Outbox, Peer, Strategy
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_core.watch import Watch
 from priomon_core.wire import Ask, Call, Introduction
@@ -28,7 +28,7 @@ PERIOD = 2 * SECOND
 FIRST = SECOND // 2
 
 
-class Diary:
+class Diary(Strategy):
     """A strategy that writes down what it was told."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from priomon_core.latency import Constant, Uniform
 from priomon_core.links import Bernoulli, LinkModel, Links
 from priomon_core.metrics import CPU, MEMORY
 from priomon_core.replica import Replica
-from priomon_core.strategies.base import Outbox, Peer
+from priomon_core.strategies.base import Outbox, Peer, Strategy
 from priomon_core.strategies.demon import Demon
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim.clock import Clock
@@ -35,7 +35,7 @@ class Note:
     stream: bool = False
 
 
-class Talker:
+class Talker(Strategy):
     """A strategy that sends a note to its peers and keeps what it gets: (time, source)."""
 
     stream = False

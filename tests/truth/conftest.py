@@ -17,7 +17,7 @@ from priomon_core.links import Bernoulli, LinkModel, Links
 from priomon_core.messages import Delta, Digest, Row
 from priomon_core.metrics import Metric
 from priomon_core.replica import Replica
-from priomon_core.strategies.base import Outbox, Peer
+from priomon_core.strategies.base import Outbox, Peer, Strategy
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim.clock import Clock
 from priomon_sim.compiled_draws import COMPILED_DRAWS
@@ -49,7 +49,7 @@ class Answer(Delta):
     stream = True
 
 
-class Textbook:
+class Textbook(Strategy):
     """Contacts are judged on the state at the start of the round."""
 
     asks = False
