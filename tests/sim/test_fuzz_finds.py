@@ -13,7 +13,6 @@ from priomon_core.links import LinkModel
 from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import BUILT_IN
 from priomon_core.replica import Replica
-from priomon_core.rumours import Rumour, State
 from priomon_core.wire import Ask, Call
 from priomon_sim.compiled import COMPILED
 from priomon_sim.ledger import Ledger
@@ -75,22 +74,20 @@ def test_who_forgets_a_generation_does_not_take_an_older_one_for_new() -> None:
     assert not hear_of(first) and hear_of(second) and hear_of(third)
 
 
-def test_an_introduction_tells_that_the_introduced_has_refuted(scenario: Callable[..., Scenario]) -> None:
-    """A newcomer that was told of a death and missed the refutation would else refuse the living for as long as a tombstone lasts."""
-    fault = "faults=[{kind: crash, at: 3 s, nodes: node0, back_after: 1 s}]"
-    driver = build(scenario("nodes=3", "detection.detector=swim", fault)).driver
-    driver.clock.run_to(4 * SECOND)
-    newcomer, teller, third = (driver.lives.names.index(f"node{i}") for i in range(3))
-    told, asked = driver.nodes[teller], driver.nodes[newcomer].replica
-    assert told.watch is not None
-    refutation = Rumour(driver.nodes[third].replica.key, State.ALIVE, 4)
-    told.watch.membership.hear(refutation, driver.now)
-    for replica in (told.replica, driver.nodes[third].replica, asked):
-        told.watch.membership.rumours.drop(replica.key)
-    nothing = np.zeros(len(driver.lives.origins), np.uint16)
-    told.receive(Digest(asked.key, 0, len(nothing), nothing, None, 8), newcomer, driver.now)  # type: ignore[arg-type]
-    (answer,) = [message for _, message in told.outbox if isinstance(message, Delta)]
-    assert refutation in answer.rumours
+@pytest.mark.parametrize("strategy", ["scuttlebutt", "rumor", "tree", "demon"])
+def test_newcomers_never_hear_of_those_who_are_long_dead(scenario: Callable[..., Scenario], strategy: str) -> None:
+    """Full datagrams of introductions once left no room to say who of the introduced was dead."""
+    faults = "faults=[{kind: crash, at: 2 s, nodes: 'node0*'}, {kind: crash, at: 40 s, nodes: 'node1[0-4]', back_after: 1 s}]"
+    gossip = f"gossip={{strategy: {strategy}, datagram_limit: 300 B}}"
+    driver = build(scenario("nodes=25", "duration=50 s", "start=known", "detection.detector=swim", gossip, faults)).driver
+    dead = [driver.lives.slots[node][0] for node, name in enumerate(driver.lives.names) if name < "node10"]
+    reborn = [slots[1] for slots in driver.lives.slots if len(slots) > 1]
+    assert (len(dead), len(reborn)) == (10, 5)
+    for second in range(39, 51):
+        driver.clock.run_to(second * SECOND)
+        assert not driver.versions[np.ix_(reborn, dead)].any()
+    assert driver.versions[np.ix_(driver.slots, dead)].any()
+    assert all(driver.versions[np.ix_(reborn, reborn)].all(axis=1))
 
 
 def test_who_left_is_tried_for_its_next_life(scenario: Callable[..., Scenario]) -> None:
