@@ -214,7 +214,7 @@ class Driver:
         self._wake_up(index, node)
         for message, source in frozen.messages:
             node.receive(message, source, self.now)
-        self._send(index, self.now)
+            self._send(index, self.now)
         for event, callback in frozen.timers:
             event.callbacks = [callback]
             self.clock.put(event, self.now)

@@ -50,6 +50,7 @@ class Ledger(Values):
         self.younger: Any = None if younger is None else np.array(younger, np.int64)
         self.older: Any = None if younger is None else _inverse(younger)
         self._clock = clock
+        self._slots = {identity.key: slot for slot, identity in enumerate(identities)}
         self.keys: Any = np.array([identity.key for identity in identities], np.int64)
         self.introduction: Any = np.array([introduction_excess(identity) for identity in identities], np.int64)
         self.priority: Any = np.array([int(metric.priority) for metric in metrics], np.int64)
@@ -63,6 +64,10 @@ class Ledger(Values):
         self._one_byte = [64 if metric.signed else 128 for metric in metrics]  # levels from 0 to below this take one byte
         self._may_be_uniform = len(set(self.introduction.tolist())) == 1
         self.uniform: tuple[int, int] | None = None
+
+    def find(self, key: int) -> int | None:
+        """See `Values.find`."""
+        return self._slots.get(key)
 
     def publish(self, slot: int, version: int, changes: Sequence[Change], now: int) -> None:
         """See `Values.publish`. Raises `VersionOverflowError` past the largest version of a 16-bit row."""

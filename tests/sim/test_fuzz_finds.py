@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
 from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import BUILT_IN
+from priomon_core.node import GossipNode
 from priomon_core.replica import Replica
 from priomon_core.wire import Ask, Call
 from priomon_sim.compiled import COMPILED
@@ -125,6 +127,27 @@ def test_pauses_that_meet_are_one(spans: list[tuple[int, int]], expected: list[P
     faults: list[Fault] = [Pause(kind="pause", at=f"{at} s", lasts=f"{lasts} s", nodes="node0") for at, lasts in spans]  # type: ignore[arg-type]
     timeline = Timeline(faults, ["node0", "node1"], 1, 60 * SECOND, lambda conditions: LinkModel(Constant(1)))
     assert [(when // SECOND, action) for when, action in timeline.actions] == expected
+
+
+def test_who_stood_still_sends_each_answer_before_it_hears_more(scenario: Callable[..., Scenario]) -> None:
+    """What an answer names by order would else mean others by the time it is encoded."""
+    driver = build(scenario("gossip.strategy=tree", "detection.detector=swim")).driver
+    driver.clock.run_to(3 * SECOND)
+    node, unsent = driver.nodes[0], []
+    assert isinstance(node, GossipNode)
+    receive = node.receive
+
+    def heard(message: Any, source: Any, now: int) -> None:
+        unsent.append(len(node.outbox))
+        receive(message, source, now)
+
+    node.receive = heard
+    driver.freeze(0)
+    driver.clock.run_to(6 * SECOND)
+    sent = driver.datagrams_sent[0]
+    driver.thaw(0)
+    assert len(unsent) > 5 and driver.datagrams_sent[0] > sent
+    assert not any(unsent)
 
 
 def test_demon_takes_the_record_of_a_life_not_of_the_place_with_that_number(scenario: Callable[..., Scenario]) -> None:
