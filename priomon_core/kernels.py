@@ -152,6 +152,21 @@ def listen(
     return silent
 
 
+def withhold(
+    delta: MutableSequence[int], since: Sequence[int], withheld: Sequence[int], count: int, start: int, ask: int
+) -> tuple[int, int]:
+    """Take out of a delta the introductions of origins whose entry in `withheld` is not 0; returns (how many, bytes of their versions)."""
+    dropped = 0
+    size = 0
+    for i in range(count):
+        d = delta[i]
+        if withheld[start + i] and 0 < d < ask and since[i] & (ask - 1) == 0:
+            delta[i] = 0
+            dropped += 1
+            size += 1 + (d >= 1 << 7) + (d >= 1 << 14) + (d >= 1 << 21) + (d >= 1 << 28) + (d >= 1 << 35)
+    return dropped, size
+
+
 def fulfil(own: Sequence[int], delta: Sequence[int], count: int, ask: int, out: MutableSequence[int]) -> tuple[int, int, int]:
     """Serve the requests of a delta from `own`. Writes news to `out`; returns (news, introductions among them, bytes of versions)."""
     news = 0

@@ -81,7 +81,6 @@ class Membership:
 
     __slots__ = (
         "_beliefs",
-        "_declined",
         "_suspects",
         "_tidy_due",
         "_untidy",
@@ -108,7 +107,6 @@ class Membership:
         self.gone = False
         self.departed: dict[int, int] = {}
         self._beliefs: dict[int, Belief] = {}
-        self._declined: list[Rumour] = []
         self._untidy = False
         self._tidy_due = TIDY * period
         self._suspects: dict[int, Suspicion] = {}
@@ -202,14 +200,6 @@ class Membership:
         self.rumours.add(refutation)
         return refutation
 
-    def decline(self, rumour: Rumour, now: int) -> None:
-        """Refuse, from the next wake on, a node that was introduced together with news of its departure.
-
-        If newcomers kept tombstones of their own, begun anew, a departed node would never be forgotten where nodes come all the time.
-        """
-        if self.replica.known(rumour.key) is not None and self._credible(rumour):
-            self._declined.append(rumour)
-
     def superseded(self, key: int, younger: int, now: int) -> None:
         """A younger generation of a node is known: whatever was believed of the older one is no matter any more."""
         self._drop(key)
@@ -289,10 +279,6 @@ class Membership:
         if self._untidy or now >= self._tidy_due:
             self.replica.tidy()
             self._untidy, self._tidy_due = False, now + TIDY * self.period
-        while self._declined:
-            rumour = self._declined.pop()
-            if self.replica.known(rumour.key) is not None and self.state(rumour.key) >= State.DEAD:  # and has not refuted since
-                self._refuse(rumour.key, now, rumour.incarnation)
         if self.refused:
             for key in _expired(((key, refusal.until) for key, refusal in self.refused.items()), now):
                 self.spoke(key)
@@ -325,6 +311,7 @@ class Membership:
             self._suspects.pop(key, None)
             self.departed.pop(key, None)  # so that the order is that of the ends
             self.departed[key] = now + self.settings.tombstone
+            self.replica.withhold(key, True)
             name = self.name(key)
             self.events.append(Left(now, key, name) if state == State.LEFT else Died(now, key, name, rule))
 
@@ -339,6 +326,7 @@ class Membership:
         if before < State.DEAD:
             return
         del self.departed[key]
+        self.replica.withhold(key, False)
         belief.returns = belief.relapses(now) + 1
         belief.returned_at = now
         if belief.returns > 1:
@@ -350,11 +338,9 @@ class Membership:
         return Suspicion(accuser, now, least, least * self.settings.longest_suspicion, self.live - 2)
 
     def _forget(self, key: int, now: int) -> None:
-        self.events.append(Forgotten(now, key, self.name(key)))
-        self._refuse(key, now, self._beliefs[key].incarnation)
-
-    def _refuse(self, key: int, now: int, incarnation: int) -> None:
-        refusal = Refusal(now + self.settings.tombstone, self.name(key), incarnation)
+        name = self.name(key)
+        refusal = Refusal(now + self.settings.tombstone, name, self._beliefs[key].incarnation)
+        self.events.append(Forgotten(now, key, name))
         self._drop(key)
         self.replica.forget(key)
         self.refused[key] = refusal

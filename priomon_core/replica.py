@@ -67,6 +67,8 @@ class Values(ABC):
     """Changes whenever slots do."""
     younger: Sequence[int] | None = None
     """Where slots of several generations of a node stand beside each other: the slot of the next one for each, -1 if there is none."""
+    older: Sequence[int] | None = None
+    """Likewise the slot of the generation before."""
     uniform: tuple[int, int] | None
     """(Bytes of the levels in any news, bytes by which an introduction exceeds it) while all publications agree in both, else None."""
 
@@ -109,6 +111,7 @@ class Replica:
 
     __slots__ = (
         "_barred",
+        "_withheld",
         "arrived",
         "companions",
         "delivered",
@@ -134,6 +137,7 @@ class Replica:
         self.companions: list[Row] = []
         self.superseded: deque[tuple[int, int]] = deque(maxlen=MOST_NOTES)
         self.arrived: deque[Identity] = deque(maxlen=MOST_NOTES)
+        self._withheld: Row | None = None  # by slot: 1 for an origin that is not introduced
         self._barred: array[int] | None = None  # by slot: 1 for an origin that was forgotten or superseded
 
     def known(self, key: int) -> int | None:
@@ -142,13 +146,19 @@ class Replica:
         return slot if slot is not None and self.versions[slot] else None
 
     def forget(self, key: int) -> None:
-        """Drop what is known of another origin, and refuse news of it until it is admitted again."""
+        """Drop what is known of another origin, and refuse news of it until it is admitted again; of older generations for ever."""
         slot = self.values.find(key)
         if slot is not None:
-            self._bar(slot)
-            for row in (self.versions, *self.companions):
-                row[slot] = 0
+            self._drop(slot)
             self.survey()
+            older = self.values.older
+            while slot >= 0:
+                self._bar(slot)
+                slot = -1 if older is None else int(older[slot])
+
+    def _drop(self, slot: int) -> None:
+        for row in (self.versions, *self.companions):
+            row[slot] = 0
 
     def _bar(self, slot: int) -> None:
         if self._barred is None:
@@ -160,6 +170,23 @@ class Replica:
         slot = self.values.find(key)
         if slot is not None and self._barred is not None:
             self._barred[slot] = 0
+
+    def withhold(self, key: int, withheld: bool) -> None:
+        """Say whether an origin, as one that has departed, is not to be introduced to others."""
+        slot = self.values.find(key)
+        if slot is not None:
+            if self._withheld is None:
+                self._withheld = self.companion()
+            self._withheld[slot] = withheld
+
+    def introduces(self, draft: Delta) -> bool:
+        """Take out of a delta, whose size is that of its versions, whom this node does not introduce; whether it says anything still."""
+        if draft.introductions and self._withheld is not None:
+            withhold = self.kind.kernels.withhold
+            dropped, size = withhold(draft.row, draft.since, self._withheld, draft.count, draft.start, self.kind.ask)
+            draft.introductions -= dropped
+            draft.size -= size
+        return bool(draft.introductions or draft.news or draft.requests)
 
     def interval(self, start: int, count: int) -> Row:
         """The versions of `count` origins from slot `start` on, writable in place."""
@@ -234,5 +261,6 @@ class Replica:
                 heir = int(younger[slot])
                 while not self.versions[heir]:
                     heir = int(younger[heir])
+                self._drop(slot)
                 self._bar(slot)
                 self.superseded.append((int(self.values.keys[slot]), int(self.values.keys[heir])))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
 from math import ceil, log10
 from typing import NamedTuple
 
@@ -42,6 +43,7 @@ class Rumour(NamedTuple):
 ACCUSATIONS = (State.SUSPECT, State.DEAD)  # what is said by others, and refuted by the accused
 
 
+@lru_cache(1 << 14)
 def rumour_size(rumour: Rumour) -> int:
     """Bytes of a rumour on the wire."""
     return 1 + KEY_BYTES + varint_size(rumour.incarnation) + (KEY_BYTES if rumour.state in ACCUSATIONS else 0)
@@ -60,7 +62,7 @@ class Rumours:
     def __init__(self, factor: int) -> None:
         self._factor = factor
         self.count = 0
-        self._shelves: list[dict[Rumour, None]] = []
+        self._shelves: list[dict[Rumour, None]] = [{}]
         self._shelf_of: dict[int, dict[Rumour, int]] = {}
 
     def add(self, rumour: Rumour) -> None:
@@ -72,7 +74,7 @@ class Rumours:
         if rumour not in told:
             if self.count >= MOST_RUMOURS:
                 self._remove(next(iter(next(shelf for shelf in reversed(self._shelves) if shelf))))
-            self._put(rumour, 0)
+            self._put(rumour)
 
     def drop(self, key: int) -> None:
         """Tell nothing more about a node."""
@@ -93,17 +95,24 @@ class Rumours:
             if room < 0:
                 break
         for rumour, told in taken:
-            self._remove(rumour)
             if told + 1 < limit:
-                self._put(rumour, told + 1)
+                self._move(rumour, told)
+            else:
+                self._remove(rumour)
         return [rumour for rumour, _ in taken]
 
-    def _put(self, rumour: Rumour, told: int) -> None:
-        while len(self._shelves) <= told:
-            self._shelves.append({})
-        self._shelves[told][rumour] = None
-        self._shelf_of.setdefault(rumour.key, {})[rumour] = told
+    def _put(self, rumour: Rumour) -> None:
+        self._shelves[0][rumour] = None
+        self._shelf_of.setdefault(rumour.key, {})[rumour] = 0
         self.count += 1
+
+    def _move(self, rumour: Rumour, told: int) -> None:
+        """Put a rumour from a shelf on the next one."""
+        if told + 1 == len(self._shelves):
+            self._shelves.append({})
+        del self._shelves[told][rumour]
+        self._shelves[told + 1][rumour] = None
+        self._shelf_of[rumour.key][rumour] = told + 1
 
     def _remove(self, rumour: Rumour) -> None:
         about = self._shelf_of[rumour.key]

@@ -7,7 +7,7 @@ acks, and no byte more.
 Some rules keep the innocent alive, make partitions heal and old news harmless. Whoever is spoken to is told what is held against it, so
 that it can refute. Nobody turns a suspicion into a verdict without having asked the accused, and repeated it to those who may know better:
 rumours reach nearly all, not all. Each departed node is tried now and then by somebody, about once per `reconnect` for all nodes together,
-with one small ping. And whoever introduces a departed node to a newcomer says in the same message that it has departed.
+with one small ping. And nobody introduces a departed node to those who do not know it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from priomon_core.detectors.swim import Swim
 from priomon_core.errors import SettingError
 from priomon_core.events import Event, Joined, Stalled
 from priomon_core.membership import Membership
-from priomon_core.messages import Delta
 from priomon_core.replica import Replica
 from priomon_core.rotation import Rotation
 from priomon_core.rumours import Rumour, State, rumours_size
@@ -141,7 +140,6 @@ class Watch:
         self._heard(sender, now)
         if membership.refused:
             membership.spoke(sender)
-        departed = self._strangers(message.rumours) if message.rumours else ()
         if type(message) is Call:
             self._answer(message, source, now)
             if self._replica.known(sender) is None:  # both restarted while they were apart, and nobody else may introduce them
@@ -152,8 +150,6 @@ class Watch:
                 outbox.append((source, self._ack))
         if self._replica.superseded or self._replica.arrived:
             self._note(now)
-        for rumour in departed:
-            membership.decline(rumour, now)
         owed = self._hear(message.rumours, source, before, now) if message.rumours else ()
         if len(outbox) > before and not membership.calm:
             self._tell(before, source, sender, owed)
@@ -233,10 +229,6 @@ class Watch:
         elif call.kind == Ask.INDIRECT_ACK and call.target == call.sender:
             self._call(call.requester, Call(me, Ask.INDIRECT_ACK, call.requester, call.target))
 
-    def _strangers(self, rumours: Sequence[Rumour]) -> list[Rumour]:
-        """What rumours say of departed nodes that this node has never known."""
-        return [rumour for rumour in rumours if rumour.state >= State.DEAD and self._replica.known(rumour.key) is None]
-
     def _hear(self, rumours: Sequence[Rumour], source: Peer, before: int, now: int) -> tuple[Rumour, ...]:
         """Take rumours; returns what their teller should be told. Whoever accuses this node itself gets an answer in any case."""
         membership, incarnation = self.membership, self.membership.incarnation
@@ -286,7 +278,7 @@ class Watch:
             bare = message.size - rumours_size(message.rumours)
             room = (1 << 16 if message.stream else self._limit) - bare
             back = peer == source
-            first = message.rumours or self._owed(sender if back else self._directory.key_at(peer), message)
+            first = message.rumours or self._owed(sender if back else self._directory.key_at(peer))
             if back and answers:
                 first = tuple(dict.fromkeys((*answers, *first)))
             size = rumours_size(first)
@@ -302,19 +294,7 @@ class Watch:
             else:
                 outbox[i] = peer, replace(message, rumours=riding, size=bare + rumours_size(riding))
 
-    def _owed(self, key: int | None, message: Any) -> tuple[Rumour, ...]:
-        """What a message must say whatever else is news: what is held against its recipient, and who has gone of those it introduces."""
-        membership = self.membership
-        owed: list[Rumour] = []
-        belief = None if key is None else membership.belief(key)
-        if key is not None and belief is not None and belief.state != State.ALIVE:
-            owed.append(belief.rumour(key))
-        if isinstance(message, Delta) and message.introductions and membership.departed:
-            ask = self._replica.kind.ask
-            for other in membership.departed:
-                slot = self._replica.known(other)
-                i = -1 if slot is None else slot - message.start
-                departed = membership.belief(other)
-                if departed is not None and 0 <= i < message.count and 0 < message.row[i] < ask and not message.since[i] & ask - 1:
-                    owed.append(departed.rumour(other))
-        return tuple(owed)
+    def _owed(self, key: int | None) -> tuple[Rumour, ...]:
+        """What a message must say whatever else is news: what is held against its recipient."""
+        belief = None if key is None else self.membership.belief(key)
+        return () if key is None or belief is None or belief.state == State.ALIVE else (belief.rumour(key),)

@@ -151,8 +151,8 @@ class Driver:
     def _node(self, index: int, slot: int, phase: int | None = None) -> GossipNode:
         """A life of a node, which knows nothing yet. Its first round is after `phase` ns, a random one if that is None."""
         replica = Replica(self.ledger, self.versions[slot], slot, COMPILED)
-        for former in self.lives.slots[index][: self.ledger.identities[slot].generation - 1]:
-            replica.forget(int(self.ledger.keys[former]))  # it would not know of itself that it is younger until it has published
+        if self.ledger.identities[slot].generation > 1:  # it would not know of itself that it is younger until it has published
+            replica.forget(int(self.ledger.keys[self.ledger.older[slot]]))
         name, generation = self.ledger.identities[slot].name, self.ledger.identities[slot].generation
         name = name if generation == 1 else f"{name} {generation}"
         random = Random(stream(self._seed, name))
@@ -214,7 +214,7 @@ class Driver:
         self._wake_up(index, node)
         for message, source in frozen.messages:
             node.receive(message, source, self.now)
-        self._send(index, self.now)
+            self._send(index, self.now)
         for event, callback in frozen.timers:
             event.callbacks = [callback]
             self.clock.put(event, self.now)

@@ -111,7 +111,7 @@ def _topology(random: Random, nodes: int) -> Data:
 
 def _gossip(random: Random, period: float, fanout: int) -> Data:
     return {
-        "strategy": random.choices(["scuttlebutt", "demon"], [95, 5])[0],
+        "strategy": random.choices(["scuttlebutt", "rumor", "tree", "demon"], [55, 20, 20, 5])[0],
         "period": _s(period),
         "fanout": fanout,
         "sealed": random.random() < 0.3,
@@ -119,6 +119,10 @@ def _gossip(random: Random, period: float, fanout: int) -> Data:
         "burst": random.choice([1, 2, 8]),
         "settling": random.choice([0, 1, 2, 4]),
         "ageing": _s(random.choice([0.5, 5.0, 60.0])),
+        "flushes": random.choice([1, 2, 2, 5]),
+        "repair": random.choice([1, 10, 10, 30]),
+        "hot": random.choice([1, 2, 4]),
+        "degree": random.choice([2, 3, 8]),
     }
 
 

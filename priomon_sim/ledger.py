@@ -28,7 +28,7 @@ FIRST_DEPTH = 32
 class Ledger(Values):
     """The publications of `identities`, which are in the order of their keys; `newest[origin]` is the number of its publications.
 
-    `younger` is as in `Values`. Times are those of `clock` where there is one: a node's own may run wrong.
+    `younger` is as in `Values`, and so is `older`. Times are those of `clock` where there is one: a node's own may run wrong.
 
     Tables, brought up to date by `refresh`: `times` int64 [origins, depth] (ns of the sample), and [origins, depth, metrics]
     `last_change` uint16 (the version at which a metric last changed), `widths` uint8 (bytes of its level on the wire), `levels` int64.
@@ -48,7 +48,9 @@ class Ledger(Values):
         self.metrics = len(metrics)
         self.newest = [0] * count
         self.younger: Any = None if younger is None else np.array(younger, np.int64)
+        self.older: Any = None if younger is None else _inverse(younger)
         self._clock = clock
+        self._slots = {identity.key: slot for slot, identity in enumerate(identities)}
         self.keys: Any = np.array([identity.key for identity in identities], np.int64)
         self.introduction: Any = np.array([introduction_excess(identity) for identity in identities], np.int64)
         self.priority: Any = np.array([int(metric.priority) for metric in metrics], np.int64)
@@ -62,6 +64,10 @@ class Ledger(Values):
         self._one_byte = [64 if metric.signed else 128 for metric in metrics]  # levels from 0 to below this take one byte
         self._may_be_uniform = len(set(self.introduction.tolist())) == 1
         self.uniform: tuple[int, int] | None = None
+
+    def find(self, key: int) -> int | None:
+        """See `Values.find`."""
+        return self._slots.get(key)
 
     def publish(self, slot: int, version: int, changes: Sequence[Change], now: int) -> None:
         """See `Values.publish`. Raises `VersionOverflowError` past the largest version of a 16-bit row."""
@@ -124,6 +130,15 @@ class Ledger(Values):
     def identity(self, slot: int) -> Identity:
         """See `Values.identity`."""
         return self.identities[slot]
+
+
+def _inverse(younger: Sequence[int]) -> NDArray[np.int64]:
+    """The slot of the generation before each, -1 if there is none."""
+    older = np.full(len(younger), -1, np.int64)
+    for slot, heir in enumerate(younger):
+        if heir >= 0:
+            older[heir] = slot
+    return older
 
 
 @compiled

@@ -79,9 +79,11 @@ class Demon(Strategy):
         known = replica.roster[0]
         requests_of_unknown = post.roster[0] - (known - introductions)
         records = known - 1 - (requests - requests_of_unknown)
-        size = REQUEST + RECORD * records + NAME * requests
         counts = (introductions, news - introductions, requests)
-        answer = Records(replica.key, post.sender, 0, post.count, row, post.versions, *counts, size, leg=2)
+        answer = Records(replica.key, post.sender, 0, post.count, row, post.versions, *counts, 0, leg=2)
+        replica.introduces(answer)
+        records -= introductions - answer.introductions
+        answer.size = REQUEST + RECORD * records + NAME * requests
         self.outbox.append((source, answer))
 
     def _take(self, records: Records, source: Peer, now: int) -> None:
@@ -93,6 +95,7 @@ class Demon(Strategy):
         row = kind.blank(records.count)
         news, introductions, _ = kind.kernels.fulfil(replica.versions, records.row, records.count, kind.ask, row)
         counts = (introductions, news - introductions, 0)
-        size = REQUEST + RECORD * news
-        leg = Records(replica.key, records.sender, 0, records.count, row, records.row, *counts, size, leg=records.leg + 1)
+        leg = Records(replica.key, records.sender, 0, records.count, row, records.row, *counts, 0, leg=records.leg + 1)
+        replica.introduces(leg)
+        leg.size = REQUEST + RECORD * (leg.introductions + leg.news)
         self.outbox.append((source, leg))

@@ -159,6 +159,8 @@ class Scuttlebutt(Strategy):
 
     def send(self, draft: Delta, peer: Peer, now: int) -> None:
         """Send a delta whose size is so far that of its versions, cut to datagrams where one does not hold it."""
+        if not self.replica.introduces(draft):
+            return
         uniform = self.replica.values.uniform
         if uniform is not None:
             introductions, news, requests = draft.introductions, draft.news, draft.requests

@@ -75,6 +75,23 @@ def test_every_record_travels_once_in_one_direction(known: tuple[list[int], list
     assert answer // RECORD + records // RECORD >= sum(max(pair) > 0 for pair in zip(*known, strict=True)) - 1
 
 
+@given(knowledge(), st.integers(0, 11))
+def test_the_departed_are_in_nobodys_records_who_does_not_know_them(known: tuple[list[int], list[int]], gone: int) -> None:
+    gone = gone % len(known[0])
+    if gone in (A, B):
+        return
+    a, b = node(A, known[0]), node(B, known[1])
+    plain = exchange(node(A, known[0]), node(B, known[1]))
+    for one in (a, b):
+        one.replica.withhold(IDENTITIES[gone].key, True)
+    sizes = exchange(a, b)
+    mine, theirs = known[0][gone], known[1][gone]
+    best = max(mine, theirs)
+    assert [a.replica.versions[gone], b.replica.versions[gone]] == ([mine, theirs] if 0 in (mine, theirs) else [best, best])
+    leg = 1 if theirs > mine == 0 else 2 if mine > theirs == 0 else None
+    assert sizes == [size - RECORD * (i == leg) for i, size in enumerate(plain)]
+
+
 def test_records_for_an_older_generation_are_dropped() -> None:
     a, b = node(A, [1, 0, 0]), node(B, [0, 1, 1])
     a.round([B], 0)

@@ -230,15 +230,14 @@ def test_a_newcomer_does_not_take_the_departed_for_alive() -> None:
     cluster.crash("n3")
     cluster.leave("n4")
     cluster.run(60)
-    newcomer = cluster.start("n9")
+    cluster.start("n9")
     cluster.run(60)
     assert cluster.well() and cluster.state("n9", "n3") is cluster.state("n9", "n4") is None
-    assert {refusal.name for refusal in newcomer.watch.membership.refused.values()} == {"n3", "n4"}
     assert not [event for observer, event in cluster.events(Suspected) if observer == "n9"]
-    assert {event.name for observer, event in cluster.events(Joined) if observer == "n9"} >= {"n0", "n1", "n2"}
+    assert {event.name for observer, event in cluster.events(Joined) if observer == "n9"} == {f"n{i}" for i in (0, 1, 2, 5, 6, 7)}
 
 
-def test_a_node_that_was_introduced_as_dead_is_taken_when_it_returns() -> None:
+def test_who_was_not_introduced_because_it_seemed_dead_is_met_when_it_returns() -> None:
     cluster = settled(8)
     names = cluster.live()
     cluster.split(names[:4], [*names[4:], "n9"])

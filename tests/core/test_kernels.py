@@ -204,6 +204,24 @@ def test_fulfil_serves_requests_of_what_is_older(pairs: list[tuple[int, Entry]])
     assert introductions == sum(ask and a > version == 0 for a, (ask, version) in pairs)
 
 
+@given(st.lists(st.tuples(ENTRIES, ENTRIES, st.booleans()), max_size=40), st.integers(0, 3))
+def test_who_is_withheld_is_not_introduced(entries: list[tuple[Entry, Entry, bool]], start: int) -> None:
+    """News of what the other side knows stay, and so do requests."""
+    delta, since, withheld = [d for d, _, _ in entries], [s for _, s, _ in entries], [False] * start + [w for _, _, w in entries]
+    gone = [held and not ask and version > 0 == known for (ask, version), (_, known), held in entries]
+
+    def run(kind: RowKind) -> tuple[Any, Row]:
+        out, marks = delta_row(kind, delta), kind.zeros(len(withheld))
+        for i, held in enumerate(withheld):
+            marks[i] = held
+        return kind.kernels.withhold(out, delta_row(kind, since), marks, len(delta), start, kind.ask), out
+
+    agree(run)
+    result, out = run(PLAIN)
+    assert entries_of(PLAIN, out) == [(False, 0) if dropped else entry for entry, dropped in zip(delta, gone, strict=True)]
+    assert result == (sum(gone), sum(varint_size(version) for (_, version), dropped in zip(delta, gone, strict=True) if dropped))
+
+
 @given(st.lists(st.tuples(VERSION, ENTRIES, ENTRIES), max_size=40))
 def test_merge_is_monotone_idempotent_and_commutative(triples: list[tuple[int, Entry, Entry]]) -> None:
     count, before = len(triples), [own for own, _, _ in triples]

@@ -1,5 +1,6 @@
 """Beliefs: which rumour wins, how a suspicion ends, and what is forgotten when."""
 
+from array import array
 from collections.abc import Sequence
 
 import pytest
@@ -12,6 +13,7 @@ from priomon_core.events import Died, Event, Flapping, Forgotten, Left, Refuted,
 from priomon_core.holdings import AgentReplica
 from priomon_core.identity import Address, Identity
 from priomon_core.membership import CALM, Membership
+from priomon_core.messages import Delta
 from priomon_core.metrics import BUILT_IN
 from priomon_core.rumours import LARGEST_INCARNATION, Rumour, State
 
@@ -261,17 +263,23 @@ def test_a_forgotten_node_is_welcome_when_it_has_refuted() -> None:
     assert one.refused_until("n1") is None
 
 
-def test_who_was_introduced_as_departed_is_refused() -> None:
+def test_the_departed_are_withheld_from_others_until_they_return() -> None:
     one = membership()
-    one.hear(Rumour(B, SUSPECT, 0, C), 0)
-    one.decline(Rumour(A, DEAD, 2, B), 0)  # B is not credible
-    one.expire(0)
-    assert one.replica.known(A) is not None
-    one.hear(Rumour(A, DEAD, 2, C), 0)
-    one.decline(Rumour(A, DEAD, 2, C), 0)
-    one.expire(0)
-    assert one.replica.known(A) is None and one.refused[A] == (TOMBSTONE, "n1", 2)
-    assert one.state(A) == ALIVE and A not in one.departed
+    row, slot = one.replica.versions, one.replica.known(A)
+    assert slot is not None
+
+    def introduced() -> bool:
+        versions = array("q", [version if i == slot else 0 for i, version in enumerate(row)])
+        nothing = array("q", bytes(8 * len(row)))
+        return one.replica.introduces(Delta(one.replica.key, B, 0, len(row), versions, nothing, 1, 0, 0, 1))
+
+    for incarnation, departure in enumerate((DEAD, LEFT)):
+        one.hear(Rumour(A, SUSPECT, incarnation, B), 0)
+        assert introduced()
+        one.hear(Rumour(A, departure, incarnation, B), 0)
+        assert not introduced()
+        one.hear(Rumour(A, ALIVE, incarnation + 1), 0)
+        assert introduced()
 
 
 def test_a_younger_generation_ends_all_that_was_held_against_the_older() -> None:

@@ -76,9 +76,43 @@ def test_what_was_forgotten_is_refused_until_it_is_admitted() -> None:
     assert one.known(LIVES[0].key) == FIRST and one.roster == roster
 
 
+def test_what_is_kept_beside_a_version_goes_with_it() -> None:
+    """Else a strategy would tell of an origin that it does not know any more."""
+    one = replica()
+    learn(one, {FIRST: 5})
+    beside = one.companion()
+    beside[FIRST], beside[SLOT[ME]] = 7, 8
+    learn(one, {SECOND: 1})
+    assert (beside[FIRST], beside[SLOT[ME]]) == (0, 8)
+    beside[SECOND] = 9
+    one.forget(LIVES[1].key)
+    assert (beside[SECOND], beside[SLOT[ME]]) == (0, 8)
+
+
+def test_who_is_withheld_is_not_introduced_until_it_is_back() -> None:
+    one = replica()
+    learn(one, {SECOND: 300})
+
+    def draft(known: int) -> tuple[bool, Delta]:
+        row, since = array("q", one.versions), array("q", one.versions)
+        since[SECOND] = known
+        made = Delta(one.key, 1, 0, len(row), row, since, int(known == 0), int(known > 0), 0, 2)
+        return one.introduces(made), made
+
+    one.withhold(LIVES[1].key, True)
+    said, made = draft(known=0)
+    assert (said, made.row[SECOND], made.introductions, made.size) == (False, 0, 0, 0)
+    said, made = draft(known=7)
+    assert (said, made.row[SECOND], made.news, made.size) == (True, 300, 1, 2)
+    one.withhold(LIVES[1].key, False)
+    said, made = draft(known=0)
+    assert (said, made.row[SECOND], made.introductions, made.size) == (True, 300, 1, 2)
+
+
 def test_unknown_keys_are_nobody() -> None:
     one = replica()
     one.forget(12345)
     one.admit(12345)
+    one.withhold(12345, True)
     assert one.known(12345) is None
     assert one.known(one.key) == SLOT[ME]

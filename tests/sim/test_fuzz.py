@@ -45,7 +45,7 @@ def test_faults_of_all_kinds_are_drawn(drawn: dict[int, dict[str, Any]]) -> None
     assert len(kinds) == 9
     assert {fault["kind"] for data in drawn.values() for fault in data["faults"]} == kinds
     assert {data["detection"]["detector"] for data in drawn.values()} == {"swim", "phi", "count", "none"}
-    assert {data["gossip"]["strategy"] for data in drawn.values()} == {"scuttlebutt", "demon"}
+    assert {data["gossip"]["strategy"] for data in drawn.values()} == {"scuttlebutt", "rumor", "tree", "demon"}
 
 
 def every(kind: type[Fault]) -> list[type[Fault]]:

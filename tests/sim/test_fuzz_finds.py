@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
 from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import BUILT_IN
+from priomon_core.node import GossipNode
+from priomon_core.replica import Replica
 from priomon_core.wire import Ask, Call
+from priomon_sim.compiled import COMPILED
 from priomon_sim.ledger import Ledger
-from priomon_sim.lives import identities
+from priomon_sim.lives import Lives, identities
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_faults import Fault, Pause
 from priomon_sim.timeline import Freezes, Planned, Thaws, Timeline
@@ -52,6 +56,42 @@ def test_a_call_from_a_stranger_begins_an_exchange(scenario: Callable[..., Scena
     assert [type(message) for _, message in node.outbox] == [Call]
 
 
+def test_who_forgets_a_generation_does_not_take_an_older_one_for_new() -> None:
+    """A newcomer is told of the second one together with its departure, and then of the first by somebody who has not heard."""
+    lives = Lives.of([3, 1])
+    ledger = Ledger(lives.origins, BUILT_IN, lives.younger)
+    first, second, third = lives.slots[0]
+    assert (ledger.older[first], ledger.older[second], ledger.older[third]) == (-1, first, second)
+    replica = Replica(ledger, np.zeros(4, np.uint16), lives.slots[1][0], COMPILED)  # type: ignore[arg-type]
+
+    def hear_of(slot: int) -> bool:
+        row = np.zeros(4, np.uint16)
+        row[slot] = 2
+        replica.learn(Delta(0, replica.key, 0, 4, row, np.zeros(4, np.uint16), 1, 0, 0, 50), 0)  # type: ignore[arg-type]
+        return bool(replica.versions[slot])
+
+    replica.forget(int(ledger.keys[second]))
+    assert not hear_of(first) and not hear_of(second)
+    replica.admit(int(ledger.keys[second]))
+    assert not hear_of(first) and hear_of(second) and hear_of(third)
+
+
+@pytest.mark.parametrize("strategy", ["scuttlebutt", "rumor", "tree", "demon"])
+def test_newcomers_never_hear_of_those_who_are_long_dead(scenario: Callable[..., Scenario], strategy: str) -> None:
+    """Full datagrams of introductions once left no room to say who of the introduced was dead."""
+    faults = "faults=[{kind: crash, at: 2 s, nodes: 'node0*'}, {kind: crash, at: 40 s, nodes: 'node1[0-4]', back_after: 1 s}]"
+    gossip = f"gossip={{strategy: {strategy}, datagram_limit: 300 B}}"
+    driver = build(scenario("nodes=25", "duration=50 s", "start=known", "detection.detector=swim", gossip, faults)).driver
+    dead = [driver.lives.slots[node][0] for node, name in enumerate(driver.lives.names) if name < "node10"]
+    reborn = [slots[1] for slots in driver.lives.slots if len(slots) > 1]
+    assert (len(dead), len(reborn)) == (10, 5)
+    for second in range(39, 51):
+        driver.clock.run_to(second * SECOND)
+        assert not driver.versions[np.ix_(reborn, dead)].any()
+    assert driver.versions[np.ix_(driver.slots, dead)].any()
+    assert all(driver.versions[np.ix_(reborn, reborn)].all(axis=1))
+
+
 def test_who_left_is_tried_for_its_next_life(scenario: Callable[..., Scenario]) -> None:
     fault = "faults=[{kind: leave, at: 3 s, nodes: node0}]"
     driver = build(scenario("nodes=3", "duration=60 s", "detection={detector: swim, reconnect: 2 s}", fault)).driver
@@ -87,6 +127,27 @@ def test_pauses_that_meet_are_one(spans: list[tuple[int, int]], expected: list[P
     faults: list[Fault] = [Pause(kind="pause", at=f"{at} s", lasts=f"{lasts} s", nodes="node0") for at, lasts in spans]  # type: ignore[arg-type]
     timeline = Timeline(faults, ["node0", "node1"], 1, 60 * SECOND, lambda conditions: LinkModel(Constant(1)))
     assert [(when // SECOND, action) for when, action in timeline.actions] == expected
+
+
+def test_who_stood_still_sends_each_answer_before_it_hears_more(scenario: Callable[..., Scenario]) -> None:
+    """What an answer names by order would else mean others by the time it is encoded."""
+    driver = build(scenario("gossip.strategy=tree", "detection.detector=swim")).driver
+    driver.clock.run_to(3 * SECOND)
+    node, unsent = driver.nodes[0], []
+    assert isinstance(node, GossipNode)
+    receive = node.receive
+
+    def heard(message: Any, source: Any, now: int) -> None:
+        unsent.append(len(node.outbox))
+        receive(message, source, now)
+
+    node.receive = heard
+    driver.freeze(0)
+    driver.clock.run_to(6 * SECOND)
+    sent = driver.datagrams_sent[0]
+    driver.thaw(0)
+    assert len(unsent) > 5 and driver.datagrams_sent[0] > sent
+    assert not any(unsent)
 
 
 def test_demon_takes_the_record_of_a_life_not_of_the_place_with_that_number(scenario: Callable[..., Scenario]) -> None:
