@@ -91,13 +91,16 @@ def _simulate(where: str, seed: int) -> tuple[float, float]:
 def _until(reached: Any) -> dict[str, Any]:
     """Watch the run until `reached` says so of its state, which it returns."""
     while True:
-        with urlopen(f"{PAGES}/api/state") as answer:
-            state: dict[str, Any] = json.load(answer)
+        time.sleep(0.05)
+        try:
+            with urlopen(f"{PAGES}/api/state") as answer:
+                state: dict[str, Any] = json.load(answer)
+        except OSError:
+            continue  # the containers are still coming up
         if reached(state):
             return state
         if state["problem"]:
             raise SystemExit(state["problem"])
-        time.sleep(0.05)
 
 
 def _read(nodes: list[tuple[int, str]], when: float) -> Counters:

@@ -112,7 +112,6 @@ class Visitor:
         """How many pictures there are. Fails for one that does not show."""
         pictures = self.driver.find_elements(By.CSS_SELECTOR, "figure img")
         for picture in pictures:
-            self.driver.execute_script("arguments[0].scrollIntoView()", picture)  # some are fetched only when they come into sight
             WebDriverWait(self.driver, PATIENCE).until(lambda _, picture=picture: int(picture.get_property("naturalWidth")) > 0)
         return len(pictures)
 
