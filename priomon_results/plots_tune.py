@@ -38,7 +38,7 @@ def frontier_plot(
     note: str,
     x: str,
     y: str,
-    limit: tuple[float, str] | None,
+    limit: tuple[float, str],
     own: int,
     chosen: int | None,
     rising: bool,
@@ -55,7 +55,7 @@ def frontier_plot(
     axes = figure.add_subplot()
     edge = frontier(shown, rising=rising)
     axes.plot([mark.x for mark in edge], [mark.y for mark in edge], color=MUTED, linewidth=1.2, zorder=1, label="frontier")
-    for index, group in enumerate(dict.fromkeys(mark.group for mark in shown)):
+    for index, group in enumerate(sorted({mark.group for mark in shown})):
         colour = PALETTE[index % len(PALETTE)]
         members = [mark for mark in shown if mark.group == group]
         for feasible in (True, False):
@@ -75,9 +75,8 @@ def frontier_plot(
     _ring(axes, None if chosen is None else by_number.get(chosen), "chosen", "o", TEXT)
     for axis, values in ((axes.xaxis, [mark.x for mark in shown]), (axes.yaxis, [mark.y for mark in shown])):
         _scale(axes, axis.axis_name, values)
-    if limit is not None:
-        axes.axvline(limit[0], color=MUTED, linestyle="--", linewidth=1)
-        axes.annotate(limit[1], (limit[0], 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points", color=MUTED)
+    axes.axvline(limit[0], color=MUTED, linestyle="--", linewidth=1)
+    axes.annotate(limit[1], (limit[0], 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points", color=MUTED)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     legend_above(axes)

@@ -1,7 +1,9 @@
 """Where the candidates of tuning come from: a Latin hypercube, or Optuna's tree-structured Parzen estimator where that is installed.
 
-Both begin with the scenario as it is and hand out batches, whose size does not depend on how many can be run at once. So the candidates
-follow from the scenario, the goals and the results alone: a search that was interrupted takes the same way again, over what is stored.
+After two thirds of the trials, either gives way to steps from the best candidate so far to those beside it: few samples of a large space
+hit the best place itself. The search begins with the scenario as it is and hands out batches, whose size does not depend on how many can
+be run at once. So the candidates follow from the scenario, the goals and the results alone: a search that was interrupted takes the same
+way again, over what is stored.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from priomon_core.errors import PriomonError
 from priomon_sim.tune_space import Candidate, SearchSpace
 
 BATCH = 8  # candidates that are run before the next ones are chosen
+EXPLORED = 2 / 3  # of the trials, before the steps
 MOST_REPEATS = 100  # suggestions in a row that are known already, after which everything that promises anything was tried
 LARGEST_MISS = 1e9  # an infinite one would spoil the sampler's arithmetic
-CATEGORICAL = ("strategy",)  # axes whose choices have no order
 
 
 class SamplerError(PriomonError):
@@ -84,7 +86,7 @@ class Parzen:
     def _suggest(self, trial: Any, index: int) -> int:
         axis = self._space.axes[index]
         choices = range(len(axis.choices))
-        if axis.name in CATEGORICAL:
+        if axis.categorical:
             return int(trial.suggest_categorical(axis.name, choices))
         return int(trial.suggest_int(axis.name, 0, choices[-1]))
 
@@ -103,8 +105,42 @@ class Parzen:
         self._study.tell(trial, objective)
 
 
+class Refined:
+    """What another sampler asks for, and then candidates one step from the best one, as long as there are new ones and trials left."""
+
+    def __init__(self, first: Sampler, space: SearchSpace, trials: int) -> None:
+        self._first = first
+        self._space = space
+        self._left = trials
+        self._told: dict[Candidate, tuple[float, float]] = {}
+        self._asked: list[Candidate] = []
+        self._refining = False
+
+    def ask(self) -> list[Candidate]:
+        """Of the other sampler, while it has any."""
+        self._asked = [] if self._refining else self._first.ask()
+        if not self._asked:
+            self._refining = True
+            best = min(self._told, key=self._told.__getitem__)
+            steps = [candidate for candidate in self._space.beside(best) if candidate not in self._told]
+            self._asked = steps[: min(BATCH, self._left)]
+        self._left -= len(self._asked)
+        return self._asked
+
+    def tell(self, values: Sequence[tuple[float, Sequence[float]]]) -> None:
+        """Goals come before the objective."""
+        if not self._refining:
+            self._first.tell(values)
+        ranks = [(sum(misses) if math.isfinite(objective) else math.inf, objective) for objective, misses in values]
+        self._told |= dict(zip(self._asked, ranks, strict=True))
+
+
 def make_sampler(name: str | None, space: SearchSpace, trials: int, seed: int) -> Sampler:
-    """The sampler that is called `tpe` or `latin`; None: the first of them that can be used. Raises `SamplerError`."""
+    """The search with the sampler that is called `tpe` or `latin`; None: the first of them that can be used. Raises `SamplerError`."""
+    return Refined(_first(name, space, math.ceil(EXPLORED * trials), seed), space, trials)
+
+
+def _first(name: str | None, space: SearchSpace, trials: int, seed: int) -> Sampler:
     if name == "latin":
         return Latin(space, trials, seed)
     try:

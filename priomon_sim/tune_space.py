@@ -56,6 +56,11 @@ class Axis:
     own: int
     strategies: tuple[str, ...] = ()
 
+    @property
+    def categorical(self) -> bool:
+        """Whether the choices have no order."""
+        return self.name == "strategy"
+
 
 @dataclass(frozen=True, slots=True)
 class SearchSpace:
@@ -85,6 +90,17 @@ class SearchSpace:
         """The candidate with the scenario's own choices on axes that do not matter to its strategy: what stands for all that are alike."""
         names = self.chosen(candidate)
         return tuple(index if axis.name in names else axis.own for axis, index in zip(self.axes, candidate, strict=True))
+
+    def beside(self, candidate: Candidate) -> list[Candidate]:
+        """The candidates one step away: the next choice of an axis either way, or any other one where choices have no order."""
+        found: dict[Candidate, None] = {}
+        for place, axis in enumerate(self.axes):
+            others = range(len(axis.choices)) if axis.categorical else (candidate[place] - 1, candidate[place] + 1)
+            for index in others:
+                if 0 <= index < len(axis.choices):
+                    found[self.relevant((*candidate[:place], index, *candidate[place + 1 :]))] = None
+        found.pop(candidate, None)
+        return [*found]
 
     def settings(self, candidate: Candidate) -> Assignment:
         """What a candidate changes in the scenario."""

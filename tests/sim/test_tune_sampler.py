@@ -9,7 +9,7 @@ import pytest
 
 from priomon_sim import tune_sampler
 from priomon_sim.tune_plan import plan
-from priomon_sim.tune_sampler import BATCH, Latin, Parzen, Sampler, SamplerError, make_sampler
+from priomon_sim.tune_sampler import BATCH, Latin, Parzen, Refined, Sampler, SamplerError, make_sampler
 from priomon_sim.tune_space import Candidate, SearchSpace
 
 
@@ -44,7 +44,7 @@ def walk(sampler: Sampler) -> list[Candidate]:
 def test_a_search_begins_with_the_scenario_itself_and_is_repeatable(space: SearchSpace, name: str) -> None:
     asked = walk(make_sampler(name, space, 20, 1))
     assert asked[0] == space.own
-    assert len(asked) == 20
+    assert 14 < len(asked) <= 20
     assert all(space.relevant(candidate) == candidate for candidate in asked)
     assert walk(make_sampler(name, space, 20, 1)) == asked
     assert walk(make_sampler(name, space, 20, 2)) != asked
@@ -79,9 +79,35 @@ def test_the_estimator_ends_where_nothing_new_is_left(small: Path) -> None:
     assert sampler.ask() == []
 
 
+@pytest.mark.parametrize("name", ["tpe", "latin"])
+def test_steps_from_the_best_lead_to_the_place_itself(space: SearchSpace, name: str) -> None:
+    asked = walk(make_sampler(name, space, 48, 3))
+    assert min(cost(candidate)[0] for candidate in asked if not any(cost(candidate)[1])) == 60.0
+    assert len(asked) <= 48
+
+
+def test_steps_go_from_one_best_to_the_next(space: SearchSpace) -> None:
+    sampler = Refined(Latin(space, 1, 1), space, 60)
+    asked = walk(sampler)
+    beside = space.beside(space.own)
+    assert asked[0] == space.own and {*asked[1 : 1 + len(beside)]} == {*beside}
+    assert len({*asked}) == len(asked)
+    best = min((candidate for candidate in asked if not any(cost(candidate)[1])), key=lambda candidate: cost(candidate)[0])
+    assert cost(best)[0] == 60.0
+    assert {*space.beside(best)} <= {*asked}
+
+
+def test_what_fails_is_no_place_to_step_from(space: SearchSpace) -> None:
+    sampler = Refined(Latin(space, 2, 1), space, 4)
+    first = sampler.ask()
+    sampler.tell([(math.inf, [math.inf]), (5.0, [9.0])])
+    assert {*sampler.ask()} <= {*space.beside(first[1])}
+
+
 def test_without_optuna_the_hypercube_is_searched(space: SearchSpace, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(make_sampler(None, space, 8, 1), Parzen)
+    plain = walk(make_sampler("latin", space, 20, 1))
+    assert walk(make_sampler(None, space, 20, 1)) == walk(make_sampler("tpe", space, 20, 1)) != plain
     without_optuna(monkeypatch)
-    assert isinstance(make_sampler(None, space, 8, 1), Latin)
+    assert walk(make_sampler(None, space, 20, 1)) == plain
     with pytest.raises(SamplerError, match=r"pip install 'priomon\[tune\]'"):
         make_sampler("tpe", space, 8, 1)

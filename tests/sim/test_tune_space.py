@@ -89,6 +89,16 @@ def test_axes_that_do_not_matter_to_a_strategy_do_not_tell_candidates_apart(prob
     }
 
 
+def test_beside_a_candidate_is_what_differs_by_one_step(problem: Make) -> None:
+    space = problem(kept=["flushes", "degree"]).space
+    assert {*space.beside((1, 0, 2))} == {(0, 0, 2), (2, 0, 2), (1, 1, 2), (1, 0, 1), (1, 0, 3)}
+
+
+def test_steps_that_change_nothing_are_none(problem: Make) -> None:
+    space = problem(kept=["period", "fanout"]).space
+    assert {*space.beside(space.own)} == {(1, *space.own[1:]), (2, *space.own[1:])}
+
+
 def test_axes_follow_the_scenarios_strategy_where_that_is_kept(problem: Make) -> None:
     space = problem(settings=[("gossip.strategy", "rumor")], kept=["strategy"]).space
     assert [*space.chosen(space.own)] == ["period", "fanout", "flushes"]
