@@ -12,7 +12,7 @@ from priomon_sim.scenario import checked, opened
 from priomon_sim.scenario_sweep import Sweep
 from priomon_sim.sweep_plan import Plan, base_of
 from priomon_sim.tune_goals import Goal, find_measure, measures, parse_goals
-from priomon_sim.tune_space import SearchSpace, fixed_sampling, search_space
+from priomon_sim.tune_space import SearchSpace, fixed_measuring, search_space
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def plan(
     """
     source, problems = opened(path, overrides)
     written = checked(source, path.parent, problems)
-    base = fixed_sampling(base_of(source, path.parent), written)
+    base = fixed_measuring(base_of(source, path.parent), written)
     scenario = base.variant({}, written.seed)
     known = measures(scenario)
     wanted = parse_goals(goals, known)

@@ -5,12 +5,13 @@ read the values, and so is the longest silence, which says how old an unchanged 
 limits an error, which is then counted in the bounds that the scenario asks for, and silences only if one limits the age.
 
 How often nodes sample is no axis. Where a scenario samples once per period, the time that this makes is fixed before the search: a longer
-period would else measure less, and look better for it.
+period would else measure less, and look better for it. The same holds for the looks from which lag and error are known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ PUSHING = ("rumor", "tree")
 FANOUTS = (1, 2, 3, 4)
 FLUSHES = (1, 2, 3, 4, 6, 8)
 DEGREES = (3, 4, 6, 8, 12, 16)
+GOLDEN = 0.618  # its multiples spread evenly over the time between two samples
 HERE = Place("tune")
 
 Candidate = tuple[int, ...]
@@ -118,15 +120,18 @@ class SearchSpace:
         return [self.relevant(tuple(drawn.at(number)[axis.name].value for axis in self.axes)) for number in range(count)]
 
 
-def fixed_sampling(base: Base, scenario: Scenario) -> Base:
-    """The scenario with the times between samples, and between the rows of a trace, written out."""
-    source = Source(dict(base.source.data), dict(base.source.keys), dict(base.source.values))
-    period = DURATION.format(scenario.gossip.period)
-    if scenario.sample_every is None:
-        source.put(("sample_every",), period, HERE, HERE)
+def fixed_measuring(base: Base, scenario: Scenario) -> Base:
+    """The scenario with what the search must not gain from: times between samples and rows of a trace are written out, and looks wander.
+
+    A look that always comes as long after the samples would miss whatever is faster than that.
+    """
+    source = Source(deepcopy(base.source.data), dict(base.source.keys), dict(base.source.values))
+    sample_every, look_every = scenario.sample_every or scenario.gossip.period, scenario.measure.every
+    source.put(("sample_every",), DURATION.format(sample_every), HERE, HERE)
     if isinstance(scenario.workload, Trace) and scenario.workload.every is None:
-        source.data["workload"] = dict(source.data["workload"])
-        source.put(("workload", "every"), period, HERE, HERE)
+        source.put(("workload", "every"), DURATION.format(scenario.gossip.period), HERE, HERE)
+    if sample_every % look_every == 0 or look_every % sample_every == 0:
+        source.put(("measure", "every"), DURATION.format(round(GOLDEN * look_every)), HERE, HERE)
     return Base(source, base.folder)
 
 

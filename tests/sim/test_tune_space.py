@@ -133,6 +133,12 @@ def test_a_longer_period_does_not_sample_less(small: Path) -> None:
     assert "sample_every" not in small.read_text()
 
 
+@pytest.mark.parametrize(("sample", "look", "fixed"), [("1 s", "1 s", "618 ms"), ("1 s", "2 s", "1236 ms"), ("1 s", "300 ms", "300 ms")])
+def test_looks_do_not_keep_step_with_samples(problem: Make, sample: str, look: str, fixed: str) -> None:
+    found = problem(settings=[("sample_every", sample), ("measure.every", look)])
+    assert found.plan.scenario.dump()["measure"]["every"] == fixed
+
+
 @given(st.integers(1, 60), st.integers(0, 5))
 def test_a_latin_hypercube_meets_every_choice_its_share_of_the_times(
     tmp_path_factory: pytest.TempPathFactory, count: int, seed: int
