@@ -68,6 +68,16 @@ class Stored:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of a planned point: the whole summary of its run, or None if it failed, for the reason `error`."""
+
+    number: int
+    seed: int
+    summary: Summary | None
+    error: str
+
+
 def _of_worst_metric(quantile: str) -> Measure:
     def read(summary: Summary) -> float | None:
         return max((errors[quantile] for errors in summary["error_in_bounds"].values() if errors[quantile] is not None), default=None)
@@ -135,6 +145,12 @@ def record(store: Store, results: Iterable[tuple[int, PointStatus, float, bytes,
                 connection.executemany("INSERT OR REPLACE INTO point_value VALUES (?, ?, ?)", rows)
 
 
+def forget_failures(store: Store, sweep: int) -> None:
+    """Make the failed points of a sweep pending again. Raises `StoreError`."""
+    with store.transaction() as connection:
+        connection.execute("UPDATE point SET (status, error) = ('pending', '') WHERE sweep = ? AND status = 'failed'", (sweep,))
+
+
 def sweeps(store: Store) -> list[Sweep]:
     """All sweeps, the one that was begun last at the end. Raises `StoreError`."""
     rows = store.query(
@@ -175,3 +191,15 @@ def planned_points(store: Store, sweep: int, statuses: Sequence[PointStatus]) ->
         *statuses,
     )
     return [Stored(point, number, seed, status, json.loads(axes), error) for point, number, seed, status, axes, error in rows]
+
+
+def ended_points(store: Store, sweep: int) -> list[Ended]:
+    """What became of the points of the current plan that are not pending any more, by number and seed."""
+    rows = store.query(
+        "SELECT number, seed, status, summary, error FROM point WHERE sweep = ? AND number IS NOT NULL AND status != 'pending'"
+        " ORDER BY number, seed",
+        sweep,
+    )
+    return [
+        Ended(number, seed, json.loads(summary) if status == "complete" else None, error) for number, seed, status, summary, error in rows
+    ]

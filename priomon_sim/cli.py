@@ -20,6 +20,7 @@ from priomon_sim.cli_compare import compare
 from priomon_sim.cli_fuzz import check, fuzz
 from priomon_sim.cli_options import AS_JSON, DATABASE, SCENARIO, SETTINGS, make_folder, pairs, seed_range
 from priomon_sim.cli_sweep import points, sweep, sweep_plot
+from priomon_sim.cli_tune import tune
 from priomon_sim.cli_why import why
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ EXIT_CODES = {  # by name, so that no module is imported for an error that did n
     "SettingError": USAGE,
     "SweepError": USAGE,
     "TopologyError": USAGE,
+    "SamplerError": USAGE,
     "TraceError": USAGE,
     "InterruptedRunError": INTERRUPTED,
 }
@@ -214,7 +216,7 @@ def export(database: Path, table: str, number: int | None, form: Any, output: st
         click.echo(f"{rows} rows in {output}", err=True)
 
 
-for verb in (compare, sweep, points, sweep_plot, check, fuzz, why):
+for verb in (compare, sweep, points, sweep_plot, tune, check, fuzz, why):
     main.add_command(verb)
 
 

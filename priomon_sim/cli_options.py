@@ -7,12 +7,30 @@ from pathlib import Path
 
 import click
 
+WHERE = ("processes", "serial", "dask")
+
+
+def _where(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value in WHERE or (value.startswith("dask://") and len(value) > len("dask://")):
+        return value
+    raise click.BadParameter(f"found {value!r}, expected {', '.join(WHERE)} or dask://HOST:PORT")
+
+
 SCENARIO = click.argument("scenario", type=click.Path(path_type=Path))
 SETTINGS = click.option(
     "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change a setting, such as gossip.fanout=3. May be repeated."
 )
 DATABASE = click.argument("database", type=click.Path(path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of a table.")
+ON = click.option(
+    "--on",
+    default="processes",
+    show_default=True,
+    metavar="WHERE",
+    callback=_where,
+    help="Where to run: processes (of this machine), serial (in this process), dask (a local cluster) or dask://HOST:PORT (any cluster).",
+)
+JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Workers on this machine. [default: one per core]")
 
 
 def pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:

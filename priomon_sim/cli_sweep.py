@@ -12,21 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from priomon_sim.cli_options import AS_JSON, DATABASE, SCENARIO, SETTINGS, make_folder, pairs
+from priomon_sim.cli_options import AS_JSON, DATABASE, JOBS, ON, SCENARIO, SETTINGS, make_folder, pairs
 
 if TYPE_CHECKING:
     from priomon_results.store import Store
     from priomon_sim.sweep_plan import Plan
 
 FAILURES = 3  # exit code
-WHERE = ("processes", "serial", "dask")
 SWEEP = click.option("--sweep", "number", type=int, help="Id of a sweep in the store. [default: the one that was begun last]")
-
-
-def _where(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value in WHERE or (value.startswith("dask://") and len(value) > len("dask://")):
-        return value
-    raise click.BadParameter(f"found {value!r}, expected {', '.join(WHERE)} or dask://HOST:PORT")
 
 
 @click.command()
@@ -35,15 +28,8 @@ def _where(context: click.Context, parameter: click.Parameter, value: str) -> st
 @click.option("--dry-run", is_flag=True, help="List the points and estimate the time from one pilot run; store nothing.")
 @click.option("--only-failed", is_flag=True, help="Run the points again that failed, and no others.")
 @click.option("--limit", type=click.IntRange(min=1), help="Plan this many points at most, drawn evenly from all.")
-@click.option(
-    "--on",
-    default="processes",
-    show_default=True,
-    metavar="WHERE",
-    callback=_where,
-    help="Where to run: processes (of this machine), serial (in this process), dask (a local cluster) or dask://HOST:PORT (any cluster).",
-)
-@click.option("--jobs", type=click.IntRange(min=1), help="Workers on this machine. [default: one per core]")
+@ON
+@JOBS
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the results. [default: results/NAME]")
 @AS_JSON
 @click.option("--quiet", is_flag=True, help="No progress and no table; errors still show.")

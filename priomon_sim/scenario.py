@@ -103,9 +103,13 @@ class Scenario(Settings):
         """Where a file that this scenario names is."""
         return self._folder / path
 
-    def dump(self) -> dict[str, Any]:
-        """All settings as plain values, quantities with their units; loading them again gives an equal scenario."""
-        return self.model_dump(mode="json", by_alias=True)
+    def dump(self, folder: Path | None = None) -> dict[str, Any]:
+        """All settings as plain values, quantities with their units; loading them again gives an equal scenario.
+
+        Files are named as this scenario names them, or as one in another `folder` has to.
+        """
+        context = None if folder is None else {"from": self._folder.resolve(), "to": folder.resolve()}
+        return self.model_dump(mode="json", by_alias=True, context=context)
 
     @property
     def hash(self) -> str:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    SerializationInfo,
+    TypeAdapter,
+    ValidationInfo,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from priomon_core.errors import SettingError
@@ -86,5 +98,11 @@ def _existing(path: str, info: ValidationInfo) -> str:
     return path
 
 
+def _seen_from(path: str, info: SerializationInfo) -> str:
+    """The path as written, or as a file in the folder `to` has to write what one in the folder `from` wrote."""
+    folders: dict[str, Path] | None = info.context
+    return path if folders is None else os.path.relpath(folders["from"] / path, folders["to"])
+
+
 # A path as written in the scenario, relative to the folder of the scenario file.
-FilePath = Annotated[str, AfterValidator(_existing)]
+FilePath = Annotated[str, AfterValidator(_existing), PlainSerializer(_seen_from)]

@@ -48,12 +48,16 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One combination of values. Points count from 1, baselines after them; `baseline` is the number of the one to compare with."""
+    """One combination of values. Points count from 1, baselines after them; `baseline` is the number of the one to compare with.
+
+    It is run with the first `seeds` of the plan's seeds, or with all of them.
+    """
 
     number: int
     assignment: Assignment
     is_baseline: bool = False
     baseline: int | None = None
+    seeds: int | None = None
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -66,7 +70,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All points of a sweep, the baselines last; each is run once with each of `seeds`."""
+    """All points of a sweep, the baselines last; each is run once with each of its seeds."""
 
     base: Base
     scenario: Scenario
@@ -74,6 +78,11 @@ class Plan:
     paths: tuple[str, ...]
     points: list[Point]
     seeds: range
+
+    def runs(self) -> Iterator[tuple[Point, int]]:
+        """Every point with every seed of it: all with the first one, then all with the second."""
+        for index, seed in enumerate(self.seeds):
+            yield from ((point, seed) for point in self.points if point.seeds is None or index < point.seeds)
 
     def units(self) -> dict[str, str]:
         """The unit of every setting that varies, as in tables: s, B/s, B or none."""
@@ -97,12 +106,17 @@ def plan(path: Path, overrides: Sequence[tuple[str, str]] = (), limit: int | Non
         place = source.place(())
         raise ScenarioError([place.problem((), "the scenario has no sweep; expected one such as 'sweep: {grid: {gossip.fanout: [1, 2]}}'")])
     whole = _Reader(source).read(sweep)
-    base = Base(Source({k: v for k, v in source.data.items() if k != "sweep"}, source.keys, source.values), path.parent)
-    chosen = [_completed(assignment, whole.paths, scenario) for assignment in _chosen(whole, sweep, source, limit)]
+    base = base_of(source, path.parent)
+    chosen = [completed(assignment, whole.paths, scenario) for assignment in _chosen(whole, sweep, source, limit)]
     points = _with_baselines([*{_key(assignment): assignment for assignment in chosen}.values()], sweep, source)
     made = Plan(base, scenario, sweep, whole.paths, points, range(scenario.seed, scenario.seed + sweep.seeds))
     _check(made)
     return made
+
+
+def base_of(source: Source, folder: Path) -> Base:
+    """What the points of a scenario are variants of: the scenario without its `sweep`."""
+    return Base(Source({key: value for key, value in source.data.items() if key != "sweep"}, source.keys, source.values), folder)
 
 
 def _chosen(space: Space, sweep: scenario_sweep.Sweep, source: Source, limit: int | None) -> list[Assignment]:
@@ -139,7 +153,7 @@ def _chosen(space: Space, sweep: scenario_sweep.Sweep, source: Source, limit: in
     return kept
 
 
-def _completed(assignment: Assignment, paths: Sequence[str], scenario: Scenario) -> Assignment:
+def completed(assignment: Assignment, paths: Sequence[str], scenario: Scenario) -> Assignment:
     """With the scenario's own values of settings that only other points change, so that tables have no holes."""
     missing = [path for path in paths if path not in assignment]
     settings = scenario.dump() if missing else {}

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from priomon_results.store import Store
-from priomon_results.sweep_store import Planned, SweepHeader, begin_sweep, planned_points, record
+from priomon_results.sweep_store import Planned, PointStatus, SweepHeader, begin_sweep, planned_points, record
 from priomon_sim.experiment import InterruptedRunError
 from priomon_sim.provenance import code_version, machine
 from priomon_sim.sweep_dask import Cluster
@@ -65,7 +65,7 @@ def store_plan(plan: Plan, store: Store) -> int:
         parameters=plan.scenario.dump(),
         machine=machine(),
     )
-    return begin_sweep(store, header, (_planned(point, seed) for seed in plan.seeds for point in plan.points))
+    return begin_sweep(store, header, (_planned(point, seed) for point, seed in plan.runs()))
 
 
 def _planned(point: Point, seed: int) -> Planned:
@@ -80,9 +80,16 @@ def run_sweep(plan: Plan, sweep: int, store: Store, pool: Pool, progress: Progre
     stays, and the next call goes on from there.
     """
     try:
+        return run_points(plan, sweep, store, pool, progress, ["failed"] if only_failed else ["pending", "failed"])
+    finally:
+        pool.close()
+
+
+def run_points(plan: Plan, sweep: int, store: Store, pool: Pool, progress: Progress, statuses: Sequence[PointStatus]) -> State:
+    """Run the points of a stored plan that have one of these statuses; the pool can be used again. Raises what `run_sweep` does."""
+    try:
         by_number = {point.number: point for point in plan.points}
-        waiting = planned_points(store, sweep, ["failed"] if only_failed else ["pending", "failed"])
-        tasks = [Task(point.id, by_number[point.number].assignment, point.seed) for point in waiting]
+        tasks = [Task(point.id, by_number[point.number].assignment, point.seed) for point in planned_points(store, sweep, statuses)]
         run = _Run(pool, store, job_of(plan).time_limit, tasks, progress)
         run.to_end()
         return run.state
@@ -90,8 +97,6 @@ def run_sweep(plan: Plan, sweep: int, store: Store, pool: Pool, progress: Progre
         raise InterruptedRunError(
             f"{plan.scenario.name}: interrupted; what was done is in {store.path}, and the same command goes on from there"
         ) from None
-    finally:
-        pool.close()
 
 
 class _Run:
