@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +32,11 @@ def seed_range(text: str) -> range:
     if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
         raise click.UsageError(f"--seeds {text}: expected FIRST..LAST, such as 1..5")
     return range(int(first), int(last) + 1)
+
+
+def typed() -> str:
+    """The command that was typed, for reports that tell how to repeat it."""
+    return shlex.join(["python", "-m", "priomon_sim", *sys.argv[1:]])
 
 
 def make_folder(folder: Path) -> None:
