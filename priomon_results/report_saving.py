@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from priomon_results.plot_style import in_bytes
-from priomon_results.report import NOTHING, number, quantiles, seconds
 from priomon_results.saving import Rung, Saving
+from priomon_results.schema import Run
+from priomon_results.words import NOTHING, number, quantiles, seconds
 
 HEADINGS = ("protocol", "sent per node", "what it does beside", "times less", "lag", "error in bounds")
 
@@ -27,6 +28,25 @@ def sentence(saving: Saving) -> str:
     less = f"{number(ratio)} times fewer bytes than" if ratio >= 1 else f"{number(1 / ratio)} times the bytes of"
     known = "measured on the same workload" if saving.rungs[0].summary is not None else "computed for as many nodes"
     return f"A node sends {less} the prototype's protocol ({known})."
+
+
+def conditions(run: Run) -> str:
+    """What a saving holds for: nodes, loss, sampling, and the bounds of the metrics."""
+    settings = run.parameters
+    gossip, loss = settings.get("gossip", {}), settings.get("network", {}).get("loss", {})
+    every = settings.get("sample_every", "period")
+    bounds = ", ".join(
+        f"{name} {metric['bound']:g} {'times' if metric.get('scale') == 'log' else metric.get('unit', '')}".rstrip()
+        for name, metric in settings.get("metrics", {}).items()
+        if metric.get("enabled", True) and "bound" in metric
+    )
+    parts = [
+        f"{run.nodes:,} nodes",
+        f"a round per {gossip.get('period', NOTHING)}, a sample per {'round' if every == 'period' else every}",
+        f"loss {loss.get('share', 'in bursts')}" if loss else "",
+        f"bounds: {bounds}" if bounds else "",
+    ]
+    return "; ".join(filter(None, parts)) + "."
 
 
 def _line(rung: Rung, factor: float | None) -> tuple[str, ...]:

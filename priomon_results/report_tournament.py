@@ -7,11 +7,11 @@ from math import isinf
 from pathlib import Path
 
 from priomon_results.plots_tournament import told
-from priomon_results.report import NOTHING, number
 from priomon_results.report_sweep import cell, write_sweep_report
 from priomon_results.store import Store
 from priomon_results.sweep_table import Row
 from priomon_results.tournament import BYTES, LAG, Entry, Standing, Tournament
+from priomon_results.words import NOTHING, number
 
 COLUMNS = (BYTES, "bytes over the lower bound", "lag p50", LAG, "error p50", "error p99", "settled error", "alarm p50", "saving")
 """The measures that a tournament shows, as far as it has them."""
