@@ -194,7 +194,7 @@ def _told(tournament: Tournament, place: Place) -> str:
 
 def told(path: str, value: Value) -> str:
     """A value of a setting for people."""
-    name = path.rpartition(".")[2]
+    name = path.removesuffix(".kind").rpartition(".")[2]
     if path == NODES:
         return f"{value:,} {name}"
     if name == "loss" and is_number(value):

@@ -156,7 +156,7 @@ def test_settings_beyond_two_get_pictures_of_their_own(make_sweep: MakeSweep, tm
         (NODES, 1000, "1,000 nodes"),
         (LOSS, 0.2, "20 % loss"),
         ("gossip.period", 0.5, "period 0.5"),
-        ("detection.detector", "swim", "detector swim"),
+        ("workload.kind", "trace", "workload trace"),
     ],
 )
 def test_settings_are_told_for_people(path: str, value: Value, words: str) -> None:
