@@ -424,7 +424,7 @@ def test_the_shipped_schema_is_current() -> None:
     assert json.loads((SHIPPED / "schema.json").read_text()) == schema()
 
 
-PLAIN = ("quick", "loss20", "baseline-demon", "lan", "wan", "edge-tree", "trace")
+PLAIN = ("quick", "loss20", "baseline-demon", "lan", "wan", "edge-tree", "trace", "tournament", "nezha")
 FAULTY = ("failures", "churn", "partition", "flapping", "one-way", "slow-nodes", "restart-storm")
 
 
