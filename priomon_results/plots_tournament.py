@@ -65,7 +65,7 @@ def frontier(tournament: Tournament, layout: Layout) -> Figure:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(plainly))
             axis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel(f"{BYTES} (B/s)")
+        axes.set_xlabel("B/s per node")
         axes.set_ylabel(f"{LAG} (s)")
         axes.tick_params(labelsize=8)
         axes.label_outer()
