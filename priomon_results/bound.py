@@ -29,15 +29,20 @@ def lower_bound(publications: Publications, metrics: Sequence[Metric], nodes: in
     newest, depth = publications.newest, int(publications.newest.max(initial=0)) + 1
     versions = np.arange(depth)
     counted = (versions > 0) & (versions <= newest[:, None]) & (publications.times[:, :depth] > 0)
-    sizes = NAME + AGE + (len(metrics) + 7) // 8 + _varint(np.broadcast_to(versions, counted.shape))
+    sizes = NAME + AGE + (len(metrics) + 7) // 8 + varint_sizes(np.broadcast_to(versions, counted.shape))
     for index, metric in enumerate(metrics):
         levels = publications.levels[:, :depth, index]
         changed = publications.last_change[:, :depth, index] == versions
-        sizes = sizes + np.where(changed, _varint(np.where(levels < 0, -2 * levels - 1, 2 * levels) if metric.signed else levels), 0)
+        sizes = sizes + np.where(changed, level_sizes(levels, metric), 0)
     total = float(np.where(counted, sizes, 0).sum())
     return total * FULL * (nodes - 1) / nodes / seconds
 
 
-def _varint(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+def level_sizes(levels: NDArray[np.int64], metric: Metric) -> NDArray[np.int64]:
+    """Bytes that each of these levels of a metric takes."""
+    return varint_sizes(np.where(levels < 0, -2 * levels - 1, 2 * levels) if metric.signed else levels)
+
+
+def varint_sizes(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """Bytes that each of these takes as a varint."""
     return np.asarray(1 + np.searchsorted([1 << bits for bits in range(7, 63, 7)], numbers, side="right"), np.int64)

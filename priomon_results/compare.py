@@ -79,6 +79,7 @@ MEASURES = (
     Measure("convergence", "rounds", lambda s: s["convergence_rounds"], Tolerance(1, "round")),
     Measure("coverage at the end", "", lambda s: s["coverage_final"]),
     Measure("bytes per node", "B/s", lambda s: s["bytes_per_node_per_second"], Tolerance(0.05)),
+    Measure("lower bound", "B/s", lambda s: s.get("lower_bound_bytes_per_node_per_second")),
     Measure(
         "bytes over the lower bound",
         "times",
@@ -116,7 +117,13 @@ QUERIES = (
     Measure("age of answers p99", "s", lambda s: s["queries"]["age_seconds"]["p99"]),
 )
 """Of runs whose nodes read each other."""
-SOMETIMES = {"detection": DETECTION, "queries": QUERIES}
+
+ALARMS = (
+    Measure("alarm p50", "s", lambda s: s["alarm_seconds"]["p50"]),
+    Measure("alarm p99", "s", lambda s: s["alarm_seconds"]["p99"]),
+)
+"""Of runs whose metrics have alarms: from a crossing until 99 % of the nodes know it."""
+SOMETIMES = {"detection": DETECTION, "queries": QUERIES, "alarm_seconds": ALARMS}
 """Measures that not all runs have, by the part of a summary that they are in."""
 
 

@@ -14,10 +14,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from priomon_results.files import replace_file
 from priomon_results.plot_style import LARGEST_SVG, caption, in_bytes, unit_of
 from priomon_results.plots import PLOTS
+from priomon_results.report_saving import HEADINGS, conditions, lines, sentence
+from priomon_results.saving import saving_of
 from priomon_results.schema import Run
 from priomon_results.store import Store
+from priomon_results.words import NOTHING, number, quantiles, seconds
 
-NOTHING = "-"
 Summary = Mapping[str, Any]
 
 
@@ -28,19 +30,6 @@ class Measure:
     name: str
     meaning: str
     read: Callable[[Summary], str]
-
-
-def seconds(value: float | None) -> str:
-    return "never" if value is None else f"{value:.3g} s"
-
-
-def number(value: float | None) -> str:
-    return NOTHING if value is None else f"{float(f'{value:.3g}'):,.12g}"
-
-
-def quantiles(values: Mapping[str, float | None] | None, form: Callable[[float | None], str]) -> str:
-    """ "0.4 s (p50), 2.5 s (p99)" of {"p50": 0.4, "p99": 2.5}."""
-    return ", ".join(f"{form(value)} ({name})" for name, value in (values or {}).items()) or NOTHING
 
 
 def times(summary: Summary, name: str) -> str:
@@ -186,7 +175,8 @@ def write_report(store: Store, runs: Sequence[int], path: Path, *, pictures: Seq
         sentences=sentences(run),
         measures=[(one.name, one.meaning, one.read(run.summary)) for one in measures([run.summary])] if run.summary else [],
         metrics=_metrics(run),
-        saving=_saving(run.summary),
+        ladder=_ladder(run, store),
+        baseline=_baseline(run.summary),
         plots=_plots(pictures),
         caption=caption(stored),
         parameters=yaml.safe_dump(dict(run.parameters), sort_keys=False, allow_unicode=True),
@@ -255,7 +245,21 @@ def _metrics(run: Run) -> list[dict[str, str]]:
     return lines
 
 
-def _saving(summary: Summary) -> dict[str, Any] | None:
+def _ladder(run: Run, store: Store) -> dict[str, Any] | None:
+    """What the run saves over the prototype, with what the store has on the same workload."""
+    found = saving_of(run, store.runs())
+    if found is None:
+        return None
+    return {
+        "sentence": sentence(found),
+        "conditions": conditions(run),
+        "headings": HEADINGS,
+        "lines": lines(found),
+        "complete": found.complete,
+    }
+
+
+def _baseline(summary: Summary) -> dict[str, Any] | None:
     """The comparison with the baseline: its name and lines of (measure, this run, baseline)."""
     baseline = summary.get("saving_vs_baseline")
     if not baseline:

@@ -5,21 +5,32 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from priomon_results.files import replace_file
-from priomon_results.report import NOTHING, number
 from priomon_results.store import Store
 from priomon_results.sweep_store import planned_points
 from priomon_results.sweep_table import SHOWN, Row, SweepTable, Weight, is_number, shown, weights
+from priomon_results.words import NOTHING, number
 
 MOST_POINTS = 200  # in the table; the store has all
+PICTURES = {
+    "sweep": "The main measures over the settings that vary",
+    "frontier": "Bytes against lag in each setting, a point for each strategy",
+    "growth": "Bytes over the number of nodes, a line for each strategy and one for the lower bound",
+}
 
 
-def write_sweep_report(store: Store, table: SweepTable, path: Path, *, pictures: Sequence[Path], command: str) -> None:
-    """Write the report of a sweep to `path`, which is replaced whole or not at all. Raises `StoreError` and `OutputError`."""
+def write_sweep_report(
+    store: Store, table: SweepTable, path: Path, *, pictures: Sequence[Path], command: str, kind: str = "sweep", **parts: Any
+) -> None:
+    """Write the report of a sweep to `path`, which is replaced whole or not at all. Raises `StoreError` and `OutputError`.
+
+    `kind` names the template, and `parts` are what it needs beside what all sweeps have.
+    """
     environment = Environment(loader=PackageLoader("priomon_results"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     failures = [
         (", ".join(f"{name}={value}" for name, value in point.axes.items()), point.seed, point.error)
@@ -31,12 +42,18 @@ def write_sweep_report(store: Store, table: SweepTable, path: Path, *, pictures:
         if not row.is_baseline:
             rows.setdefault(row.point, {})[row.measure] = row
     points = list(rows.values())[:MOST_POINTS]
-    html = environment.get_template("sweep.html").render(
+    html = environment.get_template(f"{kind}.html").render(
+        kind=kind,
         sweep=table.sweep,
         units=[f"{name} ({unit})" if unit else name for name, unit in table.sweep.units.items()],
         sentences=sentences(table, pending=len(planned_points(store, table.sweep.id, ["pending"])), failed=len(failures)),
         pictures=[
-            f"data:image/svg+xml;base64,{b64encode(picture.read_bytes()).decode()}" for picture in pictures if picture.suffix == ".svg"
+            {
+                "source": f"data:image/svg+xml;base64,{b64encode(picture.read_bytes()).decode()}",
+                "text": PICTURES[picture.stem.partition("-")[0]],
+            }
+            for picture in pictures
+            if picture.suffix == ".svg"
         ],
         dimensions=table.dimensions(),
         weights=_weights(table),
@@ -46,6 +63,7 @@ def write_sweep_report(store: Store, table: SweepTable, path: Path, *, pictures:
         failures=failures,
         parameters=yaml.safe_dump(dict(table.sweep.parameters), sort_keys=False, allow_unicode=True),
         command=command,
+        **parts,
     )
     replace_file(path, html.encode())
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from priomon_results import prototype
 from priomon_results.bound import lower_bound
 from priomon_results.classes import alarm_delays, present, spread_by_class
 from priomon_results.histogram import Histogram
@@ -68,6 +69,8 @@ def summarise(observer: Observer, ending: Ending) -> Summary:
         "bytes_per_node_per_second": _or_none(sum(traffic.bytes_sent) * per_node_second),
         "messages_per_node_per_second": _or_none(traffic.messages_sent * per_node_second),
         "lower_bound_bytes_per_node_per_second": _lower_bound(observer, ending, seconds),
+        "prototype_bytes_per_node_per_second": prototype.in_json(ending.nodes, ending.period),
+        "prototype_in_our_codec_bytes_per_node_per_second": _prototype_in_our_codec(observer, ending),
         "redundancy": traffic.delivered / needed if needed else None,
         "lag_seconds": _quantiles(observer.total.lag, with_maximum=True),
         "age_seconds": _quantiles(observer.total.age),
@@ -102,6 +105,12 @@ def _lower_bound(observer: Observer, ending: Ending, seconds: float) -> float | 
     if observer.publications is None or not seconds:
         return None
     return lower_bound(observer.publications, observer.metrics, ending.nodes, seconds)
+
+
+def _prototype_in_our_codec(observer: Observer, ending: Ending) -> float | None:
+    if observer.publications is None:
+        return None
+    return prototype.in_our_codec(observer.publications, observer.metrics, ending.nodes, ending.period)
 
 
 def _classes(observer: Observer) -> Summary:

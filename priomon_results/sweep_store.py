@@ -78,11 +78,11 @@ class Ended:
     error: str
 
 
-def _of_worst_metric(quantile: str) -> Measure:
+def _of_worst_metric(name: str, part: str, quantile: str) -> Measure:
     def read(summary: Summary) -> float | None:
-        return max((errors[quantile] for errors in summary["error_in_bounds"].values() if errors[quantile] is not None), default=None)
+        return max((errors[quantile] for errors in summary[part].values() if errors[quantile] is not None), default=None)
 
-    return Measure(f"error {quantile}", "bounds", read)
+    return Measure(name, "bounds", read)
 
 
 def _published(summary: Summary) -> float | None:
@@ -91,18 +91,24 @@ def _published(summary: Summary) -> float | None:
     return 100 * published / (published + filtered) if published + filtered else None
 
 
-MEASURES = (*compare.MEASURES, Measure("published", "%", _published), _of_worst_metric("p50"), _of_worst_metric("p99"))
+MEASURES = (
+    *compare.MEASURES,
+    Measure("published", "%", _published),
+    _of_worst_metric("error p50", "error_in_bounds", "p50"),
+    _of_worst_metric("error p99", "error_in_bounds", "p99"),
+    _of_worst_metric("settled error", "settled_error_in_bounds", "max"),
+)
 SAVING = Measure("saving", "times", lambda summary: None)  # needs two runs, so that the view `point_measure` computes it
 
 
 ERROR_OF = "{}: error p99"  # of a metric, in its unit
 
 
-def _units(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(Name, unit) of all measures of variants of this scenario."""
-    of_metrics = [(ERROR_OF.format(name), metric.get("unit", "")) for name, metric in parameters.get("metrics", {}).items()]
+def units(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The units of all measures of variants of this scenario, by their names."""
+    of_metrics = {ERROR_OF.format(name): metric.get("unit", "") for name, metric in parameters.get("metrics", {}).items()}
     sometimes = (measure for found in compare.SOMETIMES.values() for measure in found)
-    return [*((measure.name, measure.unit) for measure in (*MEASURES, *sometimes, SAVING)), *of_metrics]
+    return {measure.name: measure.unit for measure in (*MEASURES, *sometimes, SAVING)} | of_metrics
 
 
 def begin_sweep(store: Store, header: SweepHeader, points: Iterable[Planned]) -> int:
@@ -111,7 +117,7 @@ def begin_sweep(store: Store, header: SweepHeader, points: Iterable[Planned]) ->
     key = (header.scenario_hash, json.dumps([*header.units]), header.code_version)
     about = (header.scenario, *map(json.dumps, (dict(header.units), header.parameters, header.machine)), started)
     with store.transaction() as connection:
-        connection.executemany("INSERT OR IGNORE INTO measure VALUES (?, ?)", _units(header.parameters))
+        connection.executemany("INSERT OR IGNORE INTO measure VALUES (?, ?)", units(header.parameters).items())
         connection.execute(
             "INSERT INTO sweep (scenario_hash, paths, code_version, scenario, units, parameters, machine, started)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET (scenario, units, parameters, machine, started) ="

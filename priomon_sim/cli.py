@@ -19,7 +19,9 @@ from priomon_core.errors import PriomonError
 from priomon_sim.cli_compare import compare
 from priomon_sim.cli_fuzz import check, fuzz
 from priomon_sim.cli_options import AS_JSON, DATABASE, SCENARIO, SETTINGS, make_folder, pairs, seed_range
+from priomon_sim.cli_saving import saving
 from priomon_sim.cli_sweep import points, sweep, sweep_plot
+from priomon_sim.cli_tournament import tournament
 from priomon_sim.cli_tune import tune
 from priomon_sim.cli_why import why
 
@@ -216,7 +218,7 @@ def export(database: Path, table: str, number: int | None, form: Any, output: st
         click.echo(f"{rows} rows in {output}", err=True)
 
 
-for verb in (compare, sweep, points, sweep_plot, tune, check, fuzz, why):
+for verb in (compare, sweep, points, sweep_plot, tournament, tune, saving, check, fuzz, why):
     main.add_command(verb)
 
 

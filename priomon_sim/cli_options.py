@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -22,15 +24,27 @@ SETTINGS = click.option(
 )
 DATABASE = click.argument("database", type=click.Path(path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout instead of a table.")
-ON = click.option(
-    "--on",
-    default="processes",
-    show_default=True,
-    metavar="WHERE",
-    callback=_where,
-    help="Where to run: processes (of this machine), serial (in this process), dask (a local cluster) or dask://HOST:PORT (any cluster).",
-)
-JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Workers on this machine. [default: one per core]")
+
+
+def running(verb: Callable[..., None]) -> Callable[..., None]:
+    """The options of a verb that runs the points of a sweep."""
+    for option in (
+        click.option("--quiet", is_flag=True, help="No progress and no table; errors still show."),
+        AS_JSON,
+        click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the results. [default: results/NAME]"),
+        click.option("--jobs", type=click.IntRange(min=1), help="Workers on this machine. [default: one per core]"),
+        click.option(
+            "--on",
+            default="processes",
+            show_default=True,
+            metavar="WHERE",
+            callback=_where,
+            help="Where to run: processes (of this machine), serial (in this process), dask (a local cluster) or dask://HOST:PORT (any "
+            "cluster).",
+        ),
+    ):
+        verb = option(verb)
+    return verb
 
 
 def pairs(overrides: Sequence[str]) -> list[tuple[str, str]]:
@@ -48,6 +62,11 @@ def seed_range(text: str) -> range:
     if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
         raise click.UsageError(f"--seeds {text}: expected FIRST..LAST, such as 1..5")
     return range(int(first), int(last) + 1)
+
+
+def typed() -> str:
+    """The command that was typed, for reports that tell how to repeat it."""
+    return shlex.join(["python", "-m", "priomon_sim", *sys.argv[1:]])
 
 
 def make_folder(folder: Path) -> None:

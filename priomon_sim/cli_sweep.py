@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from priomon_sim.cli_options import AS_JSON, DATABASE, JOBS, ON, SCENARIO, SETTINGS, make_folder, pairs
+from priomon_sim.cli_options import DATABASE, SCENARIO, SETTINGS, make_folder, pairs, running, typed
 
 if TYPE_CHECKING:
     from priomon_results.store import Store
@@ -28,11 +29,7 @@ SWEEP = click.option("--sweep", "number", type=int, help="Id of a sweep in the s
 @click.option("--dry-run", is_flag=True, help="List the points and estimate the time from one pilot run; store nothing.")
 @click.option("--only-failed", is_flag=True, help="Run the points again that failed, and no others.")
 @click.option("--limit", type=click.IntRange(min=1), help="Plan this many points at most, drawn evenly from all.")
-@ON
-@JOBS
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the results. [default: results/NAME]")
-@AS_JSON
-@click.option("--quiet", is_flag=True, help="No progress and no table; errors still show.")
+@running
 @click.pass_context
 def sweep(
     context: click.Context,
@@ -58,41 +55,85 @@ def sweep(
 
     Exit codes: 0 done, 1 it could not go on (disk, cluster), 2 usage or a bad scenario, 3 done but some points failed, 130 interrupted.
     """
-    if on == "processes" and not dry_run:
-        from priomon_sim.sweep_pools import start_server
-
-        start_server()  # it loads the simulator while this process does the same
+    if not dry_run:
+        warm_up(on)
 
     from priomon_sim.sweep_plan import plan
 
     planned = plan(scenario, pairs(overrides), limit)
-    workers = 1 if on == "serial" else jobs or len(os.sched_getaffinity(0))
     if dry_run:
-        _dry_run(planned, workers, as_json)
+        _dry_run(planned, _workers(on, jobs), as_json)
         return
     folder = output or Path("results") / planned.scenario.name
-    make_folder(folder)
+    with ran(planned, folder, on, jobs, quiet, only_failed) as done:
+        report = _draw(done.store, done.number, folder)
+        if as_json:
+            click.echo(json.dumps(done.document() | {"report": str(report)}))
+        elif not quiet:
+            done.show()
+            click.echo(f"report: {report}")
+    done.tell_failures(context)
 
+
+def warm_up(on: str) -> None:
+    """Start the server of worker processes, if that is where runs will be: it loads the simulator while this process does the same."""
+    if on == "processes":
+        from priomon_sim.sweep_pools import start_server
+
+        start_server()
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A sweep that was run: its plan, its store and number there, how many runs that took, and what failed."""
+
+    planned: Plan
+    store: Store
+    number: int
+    runs: int
+    failures: list[dict[str, Any]]
+
+    def document(self) -> dict[str, Any]:
+        """What JSON says of it."""
+        points = len([point for point in self.planned.points if not point.is_baseline])
+        known = {"sweep": self.number, "points": points, "runs": self.runs, "failures": self.failures}
+        return known | {"database": str(self.store.path)}
+
+    def show(self) -> None:
+        """Print how much was to do."""
+        stored = len(self.planned.points) * len(self.planned.seeds) - self.runs
+        click.echo(f"{self.runs:,} runs done now, {stored:,} were stored already")
+
+    def tell_failures(self, context: click.Context) -> None:
+        """Print what failed and end the program with the exit code for it, if anything did."""
+        if self.failures:
+            from priomon_sim.sweep_screen import show_failures
+
+            show_failures(self.failures)
+            context.exit(FAILURES)
+
+
+@contextmanager
+def ran(planned: Plan, folder: Path, on: str, jobs: int | None, quiet: bool, only_failed: bool = False) -> Iterator[Ran]:
+    """Run what is missing of a sweep, or what failed; its store stays open for who reads the results. Raises what `run_sweep` does."""
+    make_folder(folder)
     from priomon_results.store import Store
+    from priomon_results.sweep_store import planned_points
     from priomon_sim.sweep_run import job_of, make_pool, run_sweep, store_plan
-    from priomon_sim.sweep_screen import show_failures, sweep_progress
+    from priomon_sim.sweep_screen import sweep_progress
 
     with Store(folder / f"{planned.scenario.name}-sweep.db") as store:
         number = store_plan(planned, store)
-        pool = make_pool(job_of(planned), on, workers)
+        pool = make_pool(job_of(planned), on, _workers(on, jobs))
         with sweep_progress(planned.scenario.name, quiet) as progress:
             state = run_sweep(planned, number, store, pool, progress, only_failed=only_failed)
-        report, failures = _draw(store, number, folder)
-        if as_json:
-            points = len([point for point in planned.points if not point.is_baseline])
-            document = {"sweep": number, "points": points, "runs": state.total, "failures": failures}
-            click.echo(json.dumps(document | {"database": str(store.path), "report": str(report)}))
-        elif not quiet:
-            click.echo(f"{state.total:,} runs done now, {len(planned.points) * len(planned.seeds) - state.total:,} were stored already")
-            click.echo(f"report: {report}")
-    if failures:
-        show_failures(failures)
-        context.exit(FAILURES)
+        failed = planned_points(store, number, ["failed"])
+        failures = [{"axes": point.axes, "seed": point.seed, "error": point.error} for point in failed]
+        yield Ran(planned, store, number, state.total, failures)
+
+
+def _workers(on: str, jobs: int | None) -> int:
+    return 1 if on == "serial" else jobs or len(os.sched_getaffinity(0))
 
 
 def _dry_run(planned: Plan, workers: int, as_json: bool) -> None:
@@ -114,19 +155,16 @@ def _dry_run(planned: Plan, workers: int, as_json: bool) -> None:
     )
 
 
-def _draw(store: Store, number: int, folder: Path) -> tuple[Path, list[dict[str, Any]]]:
-    """Draw the overview and write the report of a sweep; returns its path, and what failed."""
+def _draw(store: Store, number: int, folder: Path) -> Path:
+    """Draw the overview and write the report of a sweep; returns its path."""
     from priomon_results.plots_sweep import draw_sweep
     from priomon_results.report_sweep import write_sweep_report
-    from priomon_results.sweep_store import planned_points
     from priomon_results.sweep_table import read_table
 
     table = read_table(store, number)
     report = folder / "sweep.html"
-    command = shlex.join(["python", "-m", "priomon_sim", *sys.argv[1:]])
-    write_sweep_report(store, table, report, pictures=draw_sweep(table, folder / "plots"), command=command)
-    failed = planned_points(store, number, ["failed"])
-    return report, [{"axes": point.axes, "seed": point.seed, "error": point.error} for point in failed]
+    write_sweep_report(store, table, report, pictures=draw_sweep(table, folder / "plots"), command=typed())
+    return report
 
 
 @click.command()

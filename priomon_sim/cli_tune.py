@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import shlex
-import sys
 import time
 from pathlib import Path
 
 import click
 
-from priomon_sim.cli_options import AS_JSON, JOBS, ON, SCENARIO, SETTINGS, make_folder, pairs, seed_range
+from priomon_sim.cli_options import SCENARIO, SETTINGS, make_folder, pairs, running, seed_range, typed
 
 MISSED = 3  # exit code
 SEEDS = 3
@@ -45,11 +43,7 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
 @click.option(
     "--time-limit", metavar="TIME", callback=_duration, help="Try nothing new after this wall time, such as 10min. [default: none]"
 )
-@ON
-@JOBS
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the results. [default: results/NAME]")
-@AS_JSON
-@click.option("--quiet", is_flag=True, help="No progress and no table; errors still show.")
+@running
 @click.pass_context
 def tune(
     context: click.Context,
@@ -105,7 +99,7 @@ def tune(
             ranked = tuning.search(source, lambda: time.monotonic() - began < time_limit)
         finally:
             pool.close()
-    found = Found(problem, ranked, shlex.join(["python", "-m", "priomon_sim", *sys.argv[1:]]))
+    found = Found(problem, ranked, typed())
     files = found.write(folder)
     if as_json:
         click.echo(

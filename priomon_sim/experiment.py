@@ -16,6 +16,7 @@ import yaml
 from priomon_core.errors import PriomonError, SettingError
 from priomon_results.files import replace_file
 from priomon_results.observer import Observer
+from priomon_results.saving import Saving, saving_of
 from priomon_results.schema import RunHeader, Status
 from priomon_results.store import RunWriter, Store
 from priomon_results.summary import Summary, saving, summarise
@@ -59,6 +60,22 @@ def run_all(
             summaries.append(summary | {"database": str(store.path), "report": str(report)})
         draw(store, runs, folder, command)
     return summaries
+
+
+def run_beside(scenarios: Sequence[Scenario], folder: Path, watch: Watch, command: Sequence[str]) -> tuple[Saving, Path]:
+    """Run those of some scenarios that the store in `folder` does not have; returns what the last one saves, and the path of its report.
+
+    Raises `PriomonError`.
+    """
+    own = scenarios[-1]
+    save_scenario(own, folder)
+    with Store(folder / f"{own.name}.db") as store:
+        for scenario in scenarios:
+            number, _ = stored(scenario, store) or _watched(scenario, store, watch)
+        found = saving_of(store.run(number), store.runs())
+        if found is None:
+            raise PriomonError(f"{own.name}: no node sent anything, so nothing can be compared; make the run longer")
+        return found, draw(store, [number], folder, command)
 
 
 def _watched(scenario: Scenario, store: Store, watch: Watch, baseline: Summary | None = None) -> tuple[int, Summary]:

@@ -72,5 +72,7 @@ class Sweep(Space):
     baseline: OrNone[dict[str, Any]] = written("none")
     """Settings of a baseline, by their paths. It is run beside the points on each of their networks and workloads, and the saving of
     bytes against it becomes a measure. Default: none."""
+    goal: str = ""
+    """What a strategy has to hold in a tournament, in the words of `tune --goal`, such as `lag_p99 <= 8 s`. Default: empty."""
     time_limit: OrNone[PositiveDuration] = written("1 h")
     """Wall time after which a single run is given up as failed. Default: 1 h."""

@@ -424,7 +424,7 @@ def test_the_shipped_schema_is_current() -> None:
     assert json.loads((SHIPPED / "schema.json").read_text()) == schema()
 
 
-PLAIN = ("quick", "loss20", "baseline-demon", "lan", "wan", "edge-tree", "trace")
+PLAIN = ("quick", "loss20", "baseline-demon", "lan", "wan", "edge-tree", "trace", "tournament")
 FAULTY = ("failures", "churn", "partition", "flapping", "one-way", "slow-nodes", "restart-storm")
 
 
@@ -435,6 +435,14 @@ def test_shipped_scenarios_load_and_name_their_schema(name: str) -> None:
     assert it.name == name
     assert len(it.description) > 20
     assert path.read_text().startswith("# yaml-language-server: $schema=schema.json\n# ")
+
+
+def test_the_scenario_whose_trace_is_not_shipped_says_so_and_takes_another() -> None:
+    path = SHIPPED / "traces" / "nezha.yaml"
+    it = load(path, [("workload.path", "workstation.csv.gz")])
+    assert (it.nodes, it.gossip.strategy, it.sweep is not None) == (1000, "tree", True)
+    with pytest.raises(ScenarioError, match=r"workload\.path: found 'absent\.csv\.gz', expected a file"):
+        load(path, [("workload.path", "absent.csv.gz")])
 
 
 @pytest.mark.parametrize("name", FAULTY)
