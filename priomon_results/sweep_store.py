@@ -91,16 +91,15 @@ def _published(summary: Summary) -> float | None:
     return 100 * published / (published + filtered) if published + filtered else None
 
 
+SETTLED_ERROR = _of_worst_metric("settled error", "settled_error_in_bounds", "max")
 MEASURES = (
     *compare.MEASURES,
     Measure("published", "%", _published),
     _of_worst_metric("error p50", "error_in_bounds", "p50"),
     _of_worst_metric("error p99", "error_in_bounds", "p99"),
-    _of_worst_metric("settled error", "settled_error_in_bounds", "max"),
+    SETTLED_ERROR,
 )
 SAVING = Measure("saving", "times", lambda summary: None)  # needs two runs, so that the view `point_measure` computes it
-
-
 ERROR_OF = "{}: error p99"  # of a metric, in its unit
 
 

@@ -14,7 +14,8 @@ from priomon_sim.cli_options import SCENARIO, SETTINGS, pairs, running, typed
 from priomon_sim.cli_sweep import ran, warm_up
 
 if TYPE_CHECKING:
-    from priomon_results.tournament import Tournament
+    from priomon_results.tournament import Goal, Tournament
+    from priomon_sim.sweep_plan import Plan
 
 
 @click.command()
@@ -40,17 +41,16 @@ def tournament(
 
     \b
     python -m priomon_sim tournament scenarios/tournament.yaml
-    python -m priomon_sim tournament scenarios/tournament.yaml --set 'sweep.goal={lag p99: 3 s}'
+    python -m priomon_sim tournament scenarios/tournament.yaml --set 'sweep.goal=lag_p99 <= 3 s'
 
     Exit codes: 0 done, 1 it could not go on (disk, cluster), 2 usage or a bad scenario, 3 done but some points failed, 130 interrupted.
     """
     warm_up(on)
 
-    from priomon_sim.sweep_goal import goals
     from priomon_sim.sweep_plan import plan
 
     planned = plan(scenario, pairs(overrides))
-    wanted = goals(planned)
+    wanted = _goals(planned)
     folder = output or Path("results") / planned.scenario.name
     with ran(planned, folder, on, jobs, quiet) as done:
         from priomon_results.plots_tournament import draw_tournament
@@ -68,6 +68,25 @@ def tournament(
             done.show()
             click.echo(f"report: {report}")
     done.tell_failures(context)
+
+
+def _goals(planned: Plan) -> list[Goal]:
+    """The goals of a tournament. Raises `ScenarioError`."""
+    from priomon_core.errors import SettingError
+    from priomon_results.tournament import Goal
+    from priomon_sim.goals import measures, parse_goals
+    from priomon_sim.scenario_problems import ScenarioError
+    from priomon_sim.sweep_plan import AT
+
+    path, text = (*AT, "goal"), planned.sweep.goal
+    try:
+        found = parse_goals([text] if text else [], measures(planned.scenario))
+        for goal in found:
+            if goal.relation != "<=":
+                raise SettingError(f"goal {str(goal)!r}: expected <=, for a tournament weighs what should be small")
+    except SettingError as error:
+        raise ScenarioError([planned.base.source.place(path).problem(path, str(error))]) from None
+    return [Goal(goal.measure.name, goal.limit, goal.measure.unit) for goal in found]
 
 
 def _document(found: Tournament) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from priomon_core.errors import SettingError
 from priomon_results.compare import Measure
+from priomon_sim.goals import Goal, find_measure, measures, parse_goals
 from priomon_sim.scenario import checked, opened
 from priomon_sim.scenario_sweep import Sweep
 from priomon_sim.sweep_plan import Plan, base_of
-from priomon_sim.tune_goals import Goal, find_measure, measures, parse_goals
 from priomon_sim.tune_space import SearchSpace, fixed_measuring, search_space
 
 

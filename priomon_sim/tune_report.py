@@ -14,10 +14,10 @@ from rich.table import Table
 
 from priomon_results.compare import Measure
 from priomon_results.frontier import Mark, frontier
-from priomon_results.report import number
+from priomon_results.words import number
+from priomon_sim.goals import Goal, identifier, quantity
 from priomon_sim.provenance import code_version
 from priomon_sim.tables import WIDTH
-from priomon_sim.tune_goals import Goal, identifier, quantity
 from priomon_sim.tune_output import write_agent_file, write_scenario
 from priomon_sim.tune_plan import Problem
 from priomon_sim.tune_run import Trial

@@ -20,10 +20,10 @@ from priomon_core.errors import PriomonError
 from priomon_results.compare import Measure, Summary
 from priomon_results.store import Store
 from priomon_results.sweep_store import Ended, ended_points, forget_failures
+from priomon_sim.goals import Goal, in_asked_bounds
 from priomon_sim.sweep_plan import Point, completed
 from priomon_sim.sweep_pools import Pool
 from priomon_sim.sweep_run import Progress, State, run_points, store_plan
-from priomon_sim.tune_goals import Goal, in_asked_bounds
 from priomon_sim.tune_plan import Problem
 from priomon_sim.tune_sampler import Sampler
 from priomon_sim.tune_space import Candidate

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from priomon_core.errors import SettingError
+from priomon_results.sweep_store import SETTLED_ERROR
 from priomon_sim import sweep_space
+from priomon_sim.goals import Goal
 from priomon_sim.scenario import Scenario
 from priomon_sim.scenario_problems import ScenarioError, unknown
 from priomon_sim.scenario_workload import Trace
 from priomon_sim.sweep_plan import Base
 from priomon_sim.sweep_space import Assignment, Entry
-from priomon_sim.tune_goals import ERROR_MAX, Goal
 from priomon_sim.units import DURATION, SECOND
 from priomon_sim.yaml_source import Place, Source
 
@@ -188,8 +189,8 @@ def _bound_factors(goals: Sequence[Goal]) -> Sequence[float]:
 
     Narrower ones than asked for cost bytes. They can only help where the error of updates under way counts too.
     """
-    most = min((goal.limit for goal in goals if goal.measure is ERROR_MAX and goal.relation == "<="), default=FACTORS[-1])
-    only_largest = all(goal.measure is ERROR_MAX for goal in goals if "error" in goal.measure.name)
+    most = min((goal.limit for goal in goals if goal.measure is SETTLED_ERROR and goal.relation == "<="), default=FACTORS[-1])
+    only_largest = all(goal.measure is SETTLED_ERROR for goal in goals if "error" in goal.measure.name)
     least = min(1.0, most) if only_largest else FACTORS[0]
     return [factor for factor in FACTORS if least <= factor <= most]
 

@@ -18,7 +18,7 @@ workload: {kind: synthetic}
 sweep:
   seeds: 2
   grid: {gossip.strategy: [scuttlebutt, tree, demon], nodes: [4, 6]}
-  goal: {lag p99: 1 min, settled error: 1}
+  goal: lag_p99 <= 1 min, settled_error <= 1 bound
   baseline: {gossip.strategy: demon, filter: none}
 """
 
@@ -72,10 +72,12 @@ def test_json_is_one_document_with_medians(told: Result, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("goal", "message"),
     [
-        ("{lag p98: 3 s}", "sweep.goal.lag p98: unknown measure 'lag p98'; did you mean 'lag p99'?"),
-        ("{lag p99: 3 B}", "sweep.goal.lag p99: found '3 B', expected a number (in s)"),
-        ("{lag p99: soon}", "sweep.goal.lag p99: found 'soon', expected a number (in s)"),
-        ("{redundancy: true}", "sweep.goal.redundancy: found true, expected a number"),
+        ("lag_p98 <= 3 s", "sweep.goal: goal 'lag_p98 <= 3 s': unknown measure 'lag_p98'; did you mean lag_p99?"),
+        ("lag_p99 <= soon", "sweep.goal: goal 'lag_p99 <= soon': expected a measure, <= or >=, and a limit"),
+        (
+            "coverage_at_the_end >= 1",
+            "sweep.goal: goal 'coverage_at_the_end >= 1': expected <=, for a tournament weighs what should be small",
+        ),
     ],
 )
 def test_goals_that_cannot_be_held_against_a_measure_are_told(folder: Path, goal: str, message: str) -> None:

@@ -47,7 +47,7 @@ def test_tuning_leaves_a_store_a_picture_a_scenario_and_an_agents_file(small: Pa
 
 def test_the_chosen_settings_meet_the_goals_when_they_are_run(small: Path, folder: Path) -> None:
     document = json.loads(run(small, folder, "--json").stdout)
-    assert document["feasible"] and document["goals"] == ["lag_p99 <= 5 s", "error_max <= 1 bound"]
+    assert document["feasible"] and document["goals"] == ["lag_p99 <= 5 s", "settled_error <= 1 bound"]
     tuned = load(folder / "small-tuned.yaml")
     assert tuned.name == "small-tuned"
     for name, value in document["best"]["choices"].items():
@@ -111,7 +111,7 @@ def test_an_interrupted_search_says_how_to_go_on(small: Path, folder: Path, monk
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--goal", "lag <= 3 s"], "--goal 'lag <= 3 s': unknown measure 'lag'"),
+        (["--goal", "lag <= 3 s"], "goal 'lag <= 3 s': unknown measure 'lag'"),
         (["--minimise", "pain"], "--minimise pain: unknown measure 'pain'"),
         (["--time-limit", "soon"], "expected a duration"),
         (["--seeds", "5"], "expected FIRST..LAST"),

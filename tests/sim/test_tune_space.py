@@ -156,7 +156,7 @@ def test_a_latin_hypercube_meets_every_choice_its_share_of_the_times(
 @pytest.mark.parametrize(
     ("minimise", "goals", "kept", "message"),
     [
-        ("bytes", ["lag_p98 <= 3 s"], [], "--goal 'lag_p98 <= 3 s': unknown measure 'lag_p98'"),
+        ("bytes", ["lag_p98 <= 3 s"], [], "goal 'lag_p98 <= 3 s': unknown measure 'lag_p98'"),
         ("byts", [LAG], [], "--minimise byts: unknown measure"),
         ("lag_p99", [LAG], [], "found no goal but on lag_p99, which is minimised"),
         ("bytes", [LAG], ["perod"], "--keep perod: unknown axis 'perod'; did you mean 'period'?"),

@@ -1,4 +1,4 @@
-"""The goals of tuning, such as `lag_p99 <= 3 s`: what is read from a run, how it is written, and by how much it is missed.
+"""Goals of tuning and of tournaments, such as `lag_p99 <= 3 s`: what is read from a run, how it is written, by how much it is missed.
 
 Measures are those of the table of a sweep, with underscores for whatever is no letter or digit. Where errors are in bounds, these are the
 bounds that the scenario asks for, also in trials that widen them: a summary is put `in_asked_bounds` before it is read.
@@ -14,7 +14,7 @@ from difflib import get_close_matches
 
 from priomon_core.errors import SettingError
 from priomon_results.compare import DETECTION, QUERIES, Measure, Summary
-from priomon_results.sweep_store import ERROR_OF, MEASURES
+from priomon_results.sweep_store import ERROR_OF, MEASURES, SETTLED_ERROR
 from priomon_sim.scenario import Scenario
 from priomon_sim.units import DURATION, NUMBER, RATE, SECOND, SIZE, Quantity
 
@@ -22,16 +22,7 @@ GOAL = re.compile(rf"\s*(?P<name>[^<>=]+?)\s*(?P<relation><=|>=)\s*(?P<limit>{NU
 EXAMPLE = "expected a measure, <= or >=, and a limit, such as lag_p99 <= 3 s"
 QUANTITIES: dict[str, tuple[Quantity, int]] = {"s": (DURATION, SECOND), "B/s": (RATE, 1), "B": (SIZE, 1)}  # and how many base units one is
 SINGULAR = {"bounds": "bound", "rounds": "round", "times": "time"}
-SHORT = {"bytes": "bytes per node"}  # of measures that are often named
-
-
-def _settled(summary: Summary) -> float | None:
-    """The largest error of a pair that lacks no publication, whatever the metric."""
-    return max((errors["max"] for errors in summary["settled_error_in_bounds"].values() if errors["max"] is not None), default=None)
-
-
-ERROR_MAX = Measure("error max", "bounds", _settled)
-ERRORS = (*(measure for measure in MEASURES if measure.unit == "bounds"), ERROR_MAX)
+SHORT = {"bytes": "bytes per node", "error_max": SETTLED_ERROR.name}  # of measures that are often named
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +61,7 @@ def quantity(value: float, unit: str) -> str:
 
 def measures(scenario: Scenario) -> dict[str, Measure]:
     """What can be a goal in variants of a scenario, by identifier."""
-    found = [*MEASURES, ERROR_MAX]
+    found = [*MEASURES]
     if scenario.detection.detector != "none":
         found += DETECTION
     if scenario.queries is not None:
@@ -115,12 +106,12 @@ def _error_of(metric: str, unit: str) -> Measure:
 def _parse(text: str, known: Mapping[str, Measure]) -> Goal:
     match = GOAL.fullmatch(text)
     if match is None:
-        raise SettingError(f"--goal {text.strip()!r}: {EXAMPLE}")
+        raise SettingError(f"goal {text.strip()!r}: {EXAMPLE}")
     try:
         measure = find_measure(match["name"], known)
         return Goal(measure, match["relation"], _limit(match["limit"], match["unit"] or "", measure))
     except SettingError as error:
-        raise SettingError(f"--goal {text.strip()!r}: {error}") from None
+        raise SettingError(f"goal {text.strip()!r}: {error}") from None
 
 
 def _limit(number: str, unit: str, measure: Measure) -> float:

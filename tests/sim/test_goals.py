@@ -10,11 +10,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from priomon_core.errors import SettingError
-from priomon_results.sweep_store import MEASURES
+from priomon_results.sweep_store import MEASURES, SETTLED_ERROR
+from priomon_sim.goals import Goal, find_measure, identifier, in_asked_bounds, measures, parse_goals
 from priomon_sim.scenario import Scenario
-from priomon_sim.tune_goals import ERROR_MAX, Goal, find_measure, identifier, in_asked_bounds, measures, parse_goals
 
-KNOWN = {identifier(measure.name): measure for measure in (*MEASURES, ERROR_MAX)}
+KNOWN = {identifier(measure.name): measure for measure in MEASURES}
 NANOSECONDS = st.integers(0, 10**17).map(lambda ns: ns / 1e9)
 RATES = st.floats(0.125, 1e14)
 OTHERS = st.floats(allow_nan=False, allow_infinity=False)
@@ -48,7 +48,7 @@ def test_any_other_text_is_refused_with_the_option(text: str) -> None:
     try:
         parse_goals([text], KNOWN)
     except SettingError as error:
-        assert str(error).startswith("--goal ")
+        assert str(error).startswith("goal ")
     else:
         assert "<=" in text or ">=" in text
 
@@ -97,7 +97,7 @@ def test_limits_are_in_the_unit_of_the_measure(text: str, limit: float) -> None:
     ],
 )
 def test_what_is_wrong_with_a_goal_is_told(text: str, message: str) -> None:
-    with pytest.raises(SettingError, match=r"^--goal ") as caught:
+    with pytest.raises(SettingError, match=r"^goal ") as caught:
         one(text)
     assert message in str(caught.value)
 
@@ -117,7 +117,7 @@ def test_a_miss_is_a_share_of_the_limit() -> None:
 
 def test_measures_are_those_that_the_scenario_can_have(scenario: Callable[..., Scenario]) -> None:
     plain = measures(scenario())
-    assert {"bytes_per_node", "lag_p99", "error_max", "cpu_error_p99"} <= plain.keys()
+    assert {"bytes_per_node", "lag_p99", "settled_error", "cpu_error_p99"} <= plain.keys()
     assert plain["cpu_error_p99"].unit == "%"
     assert not {"false_deaths", "query_success", "saving"} & plain.keys()
     more = measures(scenario("detection.detector=swim", "queries={level: majority}", "metrics.cpu.enabled=false"))
@@ -132,7 +132,7 @@ def test_bytes_is_short_for_bytes_per_node() -> None:
 def test_errors_are_in_the_bounds_that_were_asked_for() -> None:
     errors = {"cpu": {"p50": 0.25, "p99": 0.5, "max": 1.0}, "memory": {"p50": None, "p99": None, "max": None}}
     summary = in_asked_bounds({"error_in_bounds": errors, "settled_error_in_bounds": errors, "kept": 1}, 2.0)
-    assert ERROR_MAX.read(summary) == 2.0
+    assert SETTLED_ERROR.read(summary) == 2.0
     assert KNOWN["error_p99"].read(summary) == 1.0
     assert summary["error_in_bounds"]["memory"]["p99"] is None
     assert summary["kept"] == 1
