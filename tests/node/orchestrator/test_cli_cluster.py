@@ -98,7 +98,7 @@ def test_a_live_run_is_what_its_twin_is(scenario: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("gossip.strategy=demon", "error: gossip.strategy: found demon, but agents speak scuttlebutt only\n"),
+        ("gossip.strategy=demon", "error: gossip.strategy: found demon, which agents do not speak; expected scuttlebutt, rumor or tree\n"),
         ("start=known", "error: start: found known, but real agents begin knowing nothing; expected cold\n"),
         ("nodes=201", "error: nodes: found 201, but one machine carries at most 200 agents\n"),
         ("nodse=3", "error: --set nodse: unknown key 'nodse'; did you mean 'nodes'?\n"),
