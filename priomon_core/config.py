@@ -12,6 +12,8 @@ UDP_IPV4_HEADERS = 28  # bytes that every datagram costs beside its payload
 SEAL_OVERHEAD = 33  # bytes that encryption adds to a payload: format, key id, sender, counter and tag
 NO_LIMIT = 1 << 40
 NEVER = 1 << 62  # a time that does not come
+DATAGRAM_STRATEGIES = ("scuttlebutt", "rumor", "tree")
+STRATEGIES = (*DATAGRAM_STRATEGIES, "demon")
 DETECTORS = ("swim", "phi", "count", "none")
 
 
@@ -24,6 +26,12 @@ def setting(default: Any, unit: str, reason: str) -> Any:
 class GossipSettings:
     """How a node gossips. Raises `SettingError` when a value is out of range."""
 
+    strategy: str = setting(
+        "scuttlebutt",
+        "",
+        "How knowledge travels. scuttlebutt: a digest, then what either side lacks; rumor: what is new to random peers until most know it; "
+        "tree: what is new over a tree, to each node once; demon, in simulations only: the prototype's (all counters, JSON over HTTP).",
+    )
     period: int = setting(SECOND, "ns", "Time between two rounds of a node: halving it halves the lag and doubles the bytes.")
     fanout: int = setting(1, "peers", "Peers contacted per round; two peers cost twice the bytes of one and save a third of the rounds.")
     datagram_limit: int = setting(
@@ -60,6 +68,8 @@ class GossipSettings:
     degree: int = setting(8, "links", "tree: most links of a node. Fewer share the load evenly; more make the tree flat, and lag short.")
 
     def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise SettingError(f"strategy: expected one of {', '.join(STRATEGIES)}, found {self.strategy!r}")
         _check(
             self,
             {"period": 1, "fanout": 1, "datagram_limit": 256, "burst": 1, "settling": 0, "ageing": 1}

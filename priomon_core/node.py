@@ -71,6 +71,8 @@ class GossipNode:
         self._random = random
         self.deadline = self.round_due = deadline
         strategy.choose = self._choose
+        if watch is not None:
+            strategy.departed = watch.membership.departed
 
     def sample(self, values: Sequence[float], now: int) -> None:
         """Take a sample of the node's metrics, in their declared order and units; NaN where there is none.

@@ -61,7 +61,7 @@ def _written(pulse: Pulse | None) -> tuple[int, int, int] | None:
 
 
 def from_push_frame(frame: PushFamily, replica: AgentReplica, size: int) -> PushMessage:
-    """The message that a frame of `size` bytes is to `replica`. Entries about origins that it does not know, or itself, are left out."""
+    """The message that a frame of `size` bytes is to `replica`. Entries for which there is no room are left out."""
     match frame:
         case PushFrame():
             return _push(frame, replica, size)
@@ -78,6 +78,9 @@ def from_push_frame(frame: PushFamily, replica: AgentReplica, size: int) -> Push
 
 def _push(frame: PushFrame, replica: AgentReplica, size: int) -> Push:
     holdings = replica.holdings
+    if not frame.ranked:
+        for entry in frame.entries:
+            replica.slot(entry.name)  # an origin that is not known yet is a gap, and will be asked for
     known = [slot for slot, version in enumerate(replica.versions) if version] if frame.ranked else []
     slots: list[int] = []
     versions: list[int] = []
@@ -85,7 +88,7 @@ def _push(frame: PushFrame, replica: AgentReplica, size: int) -> Push:
     updates: dict[int, News] = {}
     for entry in frame.entries:
         slot = known[entry.name] if entry.name < len(known) else None if frame.ranked else holdings.find(entry.name)
-        if slot is not None and slot != replica.own and replica.versions[slot]:
+        if slot is not None and (slot != replica.own or entry.version <= replica.versions[slot]):  # nobody knows it better than itself
             slots.append(slot)
             versions.append(entry.version)
             bases.append(entry.version - entry.steps if entry.steps else 0)

@@ -105,12 +105,15 @@ def later(
     slots: MutableSequence[int],
     ranks: MutableSequence[int],
 ) -> int:
-    """List the origins that were told of in the pushes after `after` up to `upto`: slots and ranks; returns how many."""
+    """List the origins that were told of in the pushes after `after` up to `upto`: slots and ranks; returns how many.
+
+    Those that were dropped since, for a younger generation or because they were forgotten, are not listed.
+    """
     n = 0
     rank = -1
     for i in range(count):
         rank += versions[i] > 0
-        if after < stamps[i] <= upto:
+        if versions[i] > 0 and after < stamps[i] <= upto:
             slots[n] = i
             ranks[n] = rank
             n += 1

@@ -24,9 +24,10 @@ from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import Metric
 from priomon_core.node import GossipNode
 from priomon_core.priority import Publisher
+from priomon_core.pushes import PushMessage
 from priomon_core.quorum import Outcome, Reads
 from priomon_core.quorum_level import Level
-from priomon_core.strategies.scuttlebutt import Scuttlebutt
+from priomon_core.strategies.by_name import betrayed, create
 from priomon_core.watch import Watch
 from priomon_core.wire import Codec, Plain
 from priomon_node.noticed import fields_of, kind_of
@@ -36,6 +37,7 @@ from priomon_node.view import endpoint
 if TYPE_CHECKING:
     from priomon_node.seal import Seal
 
+MOST_STRANGERS = 1024  # peers of other strategies that are remembered, so that whoever lies about addresses takes no memory
 Report = Callable[..., None]  # (kind, **fields): what happened, for the log and for those who watch
 
 
@@ -82,8 +84,10 @@ class Agent(asyncio.DatagramProtocol):
         self._timer: asyncio.TimerHandle | None = None
         phase = int(random.random() * settings.period)
         publisher = Publisher(metrics, random.random())
-        strategy = Scuttlebutt(self.replica, settings)
+        strategy = create(self.replica, settings)
         self._reads = Reads(self.replica, strategy, self.replica, Random())  # nobody repeats them, so their randomness is the machine's
+        self._strategy = settings.strategy
+        self._strangers: set[Address] = set()  # peers of other strategies, each of which is reported once
         self._readers: dict[int, asyncio.Future[Outcome]] = {}
         judges = detection.detector != "none"
         self.watch = Watch(self.replica, self._reads, self.replica, settings, detection, watching) if judges else None
@@ -161,11 +165,20 @@ class Agent(asyncio.DatagramProtocol):
             self.counters[f"dropped_{error.cause.replace(' ', '_')}"] += 1
             self._report("datagram dropped", cause=error.cause, source=endpoint(Address(*addr[:2])), reason=str(error))
             return
-        now = self.now_ns()
-        known = self.replica.roster
-        self.node.receive(from_frame(frame, self.replica, len(payload)), Address(*addr[:2]), now)
+        now, source = self.now_ns(), Address(*addr[:2])
+        known, message = self.replica.roster, from_frame(frame, self.replica, len(payload))
+        self.node.receive(message, source, now)
+        self._wonder(message, source)
         self._meet(known)
         self._flush(now)
+
+    def _wonder(self, message: Any, source: Address) -> None:
+        """Report a peer whose strategy is another one: they understand each other, but each update then costs more or takes longer."""
+        theirs = betrayed(message)
+        if theirs and self._strategy not in theirs and source not in self._strangers and len(self._strangers) < MOST_STRANGERS:
+            self._strangers.add(source)
+            self.counters["peers_of_other_strategies"] += 1
+            self._report("peer has another strategy", source=endpoint(source), theirs=" or ".join(theirs), ours=self._strategy)
 
     def _meet(self, before: tuple[int, int]) -> None:
         """Take note of origins that came or went since the roster was the one `before`."""
@@ -230,7 +243,7 @@ class Agent(asyncio.DatagramProtocol):
         self._reads.outcomes.clear()
         outbox = self.node.outbox
         for peer, message in outbox:
-            said = cast(Digest | Delta | Plain, message)  # scuttlebutt, the watch and reads say nothing else
+            said = cast(Digest | Delta | Plain | PushMessage, message)  # strategies that travel in datagrams say nothing else
             payload = self._codec.encode(to_frame(said, self.replica, now))
             data = payload if self._seal is None else self._seal.close(payload)
             if self._send(data, peer):

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 
 from priomon_core import links
-from priomon_core.config import DetectionSettings, GossipSettings
+from priomon_core.config import DATAGRAM_STRATEGIES, DetectionSettings, GossipSettings
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import MAX_METRICS, Metric, Priority
 from priomon_node.json_fields import Json, checked, refuse, types_of
@@ -201,6 +201,8 @@ def _check(assignment: Assignment) -> None:
     if len(ends) < 2 or any(life.begins < end for life, end in zip(assignment.lives, ends, strict=False)):
         refuse("lives", assignment.lives, "at least one, each after the end of the one before")
     check_ends(assignment.mishaps)
+    if assignment.gossip.strategy not in DATAGRAM_STRATEGIES:
+        refuse("gossip.strategy", assignment.gossip.strategy, f"one of {', '.join(DATAGRAM_STRATEGIES)}")
     metrics, samples, plan = assignment.metrics, assignment.samples, assignment.links
     names = [metric.name for metric in metrics]
     if not 0 < len(set(names)) == len(names) <= MAX_METRICS:

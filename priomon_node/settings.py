@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from priomon_core.config import DETECTORS, SECOND, DetectionSettings, GossipSettings
+from priomon_core.config import DATAGRAM_STRATEGIES, DETECTORS, SECOND, DetectionSettings, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN, Metric
@@ -88,10 +88,10 @@ def _each(read: Callable[[str], Any]) -> Callable[[Written], tuple[Any, ...]]:
     return lambda written: tuple(dict.fromkeys(read(piece) for piece in split(written)))
 
 
-def _count(what: str) -> Callable[[Written], int]:
+def _count(what: str, least: int = 1) -> Callable[[Written], int]:
     def read(written: Written) -> int:
-        if not re.fullmatch(r"[1-9]\d?", found := text(written)):
-            raise SettingError(f"expected 1 to 99 {what}, found {found!r}")
+        if not re.fullmatch(r"[1-9]\d?", found := text(written)) or int(found) < least:
+            raise SettingError(f"expected {least} to 99 {what}, found {found!r}")
         return int(found)
 
     return read
@@ -108,9 +108,9 @@ def _documented(default: str, unit: str, reason: str, read: Callable[[Written], 
     return {"default": default, "unit": unit, "reason": reason, "read": read}
 
 
-def _detection(name: str, unit: str, read: Callable[[Written], Any]) -> Any:
+def _from_core(core_settings: Any, name: str, unit: str, read: Callable[[Written], Any]) -> Any:
     """A field with the default and the reason that the core gives it; its times are in ns, those of an agent in seconds."""
-    (core,) = (each for each in fields(DetectionSettings) if each.name == name)
+    (core,) = (each for each in fields(core_settings) if each.name == name)
     default: Any = core.default
     if unit == "s":
         default /= SECOND
@@ -202,14 +202,19 @@ class AgentSettings:
             "1", "peers", "Peers contacted per round: two cost twice the bytes of one and save a third of the rounds.", _count("peers")
         ),
     )
+    strategy: str = _from_core(GossipSettings, "strategy", "", one_of(*DATAGRAM_STRATEGIES))
+    flushes: int = _from_core(GossipSettings, "flushes", "per round", _count("flushes a round"))
+    repair: int = _from_core(GossipSettings, "repair", "rounds", _count("rounds"))
+    hot: int = _from_core(GossipSettings, "hot", "pushes", _count("pushes"))
+    degree: int = _from_core(GossipSettings, "degree", "links", _count("links", 2))
     sample_every: float | None = field(
         default=None,
         metadata=_documented("period", "s", "Time between two samples of this machine.", _unless("period", between(0.02, 3600, "s"))),
     )
-    detector: str = _detection("detector", "", one_of(*DETECTORS))
-    probe_timeout: float = _detection("probe_timeout", "s", between(0.001, 3600, "s"))
-    suspicion: int = _detection("suspicion", "periods", _count("periods"))
-    tombstone: float = _detection("tombstone", "s", between(1, 10_000_000, "s"))
+    detector: str = _from_core(DetectionSettings, "detector", "", one_of(*DETECTORS))
+    probe_timeout: float = _from_core(DetectionSettings, "probe_timeout", "s", between(0.001, 3600, "s"))
+    suspicion: int = _from_core(DetectionSettings, "suspicion", "periods", _count("periods"))
+    tombstone: float = _from_core(DetectionSettings, "tombstone", "s", between(1, 10_000_000, "s"))
     metrics: tuple[Metric | MetricSource, ...] = field(
         default=BUILT_IN,
         metadata=_documented(
@@ -265,7 +270,15 @@ class AgentSettings:
     @property
     def gossip(self) -> GossipSettings:
         """The settings of the protocol."""
-        return GossipSettings(period=round(self.period * SECOND), fanout=self.fanout)
+        return GossipSettings(
+            strategy=self.strategy,
+            period=round(self.period * SECOND),
+            fanout=self.fanout,
+            flushes=self.flushes,
+            repair=self.repair,
+            hot=self.hot,
+            degree=self.degree,
+        )
 
     @property
     def detection(self) -> DetectionSettings:

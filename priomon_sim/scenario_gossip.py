@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
-from priomon_core.config import NO_LIMIT, SEAL_OVERHEAD, GossipSettings
+from priomon_core.config import NO_LIMIT, SEAL_OVERHEAD, STRATEGIES, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.metrics import BUILT_IN, Filter, Metric, Priority, Scale
 from priomon_sim.scenario_settings import OrNone, OrPriority, Settings, written
@@ -93,10 +93,7 @@ def _from_core(name: str, write: Callable[[Any], Any] = int, **limits: Any) -> A
 class Gossip(Settings):
     """How knowledge travels. Defaults and reasons are the core's."""
 
-    strategy: Literal["scuttlebutt", "rumor", "tree", "demon"] = "scuttlebutt"
-    """How it travels. scuttlebutt: a digest, then what either side lacks; rumor: what is new to random peers, until most know it; tree:
-    what is new over a tree, to each node once; demon: the prototype's (all counters, JSON over HTTP), as the baseline.
-    Default: scuttlebutt."""
+    strategy: Literal[STRATEGIES] = _from_core("strategy", str)  # type: ignore[valid-type]
     period: PositiveDuration = _from_core("period", DURATION.format)
     fanout: int = _from_core("fanout", ge=1)
     sealed: bool = False

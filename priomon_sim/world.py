@@ -13,15 +13,12 @@ from priomon_core import latency, links
 from priomon_core.config import SEAL_OVERHEAD, UDP_IPV4_HEADERS, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.metrics import Metric
-from priomon_core.strategies.demon import Demon
-from priomon_core.strategies.rumor import Rumor
-from priomon_core.strategies.scuttlebutt import Scuttlebutt
-from priomon_core.strategies.tree import Tree
+from priomon_core.strategies.by_name import create
 from priomon_sim import scenario_network, scenario_workload, topology, workload
 from priomon_sim.chronicle import Chronicle, longest_suspicion
 from priomon_sim.clock import Clock
 from priomon_sim.compiled_draws import COMPILED_DRAWS
-from priomon_sim.driver import Driver, StrategyFactory
+from priomon_sim.driver import Driver
 from priomon_sim.faults import inject
 from priomon_sim.lives import identities
 from priomon_sim.queries import QueryLoad
@@ -30,7 +27,6 @@ from priomon_sim.scenario_topology import Graph
 from priomon_sim.timeline import Timeline
 from priomon_sim.trace import Source, read_empirical, read_trace
 
-STRATEGIES: dict[str, StrategyFactory] = {"scuttlebutt": Scuttlebutt, "demon": Demon, "rumor": Rumor, "tree": Tree}
 Series = Sequence[NDArray[np.float64]]
 GRAPH_ROLE = set(Graph.model_fields) | {"kind"}  # settings that say what a graph is used for, not what it looks like
 
@@ -123,7 +119,7 @@ def build(scenario: Scenario, series: Series | None = None, make: type[Driver] =
         Clock(),
         plan.metrics,
         plan.gossip,
-        STRATEGIES[scenario.gossip.strategy],
+        create,
         plan.peers,
         links.Links(scenario.nodes, scenario.seed, plan.link, plan.links, plan.hops, COMPILED_DRAWS),
         plan.series,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Protocol
 
 from priomon_core.config import NEVER
@@ -41,6 +41,8 @@ class Strategy(Exchange, Protocol):
     """When `flush` has something to do (ns)."""
     choose: Callable[[], Sequence[Peer]] = staticmethod(nobody)
     """Draws the peers of one more contact; the node sets it."""
+    departed: Container[int] = ()
+    """Keys of the nodes that are held dead or gone; a node that judges others sets it."""
 
     def flush(self, now: int) -> None:
         """Do what is due between rounds: the deadline has passed."""

@@ -176,3 +176,4 @@ class Flow:
     def learnt(self, delta: Delta, link: int) -> None:
         """Note where the news of a delta came from."""
         self._kernels.learnt(self.replica.versions, delta.row, delta.count, delta.start, self.source, link)
+        self.source[self.replica.own] = 0  # whoever introduces this node to itself, its next version comes from itself

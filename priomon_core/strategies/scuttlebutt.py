@@ -18,6 +18,7 @@ the next rounds, which go on where this one ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from priomon_core.config import GossipSettings
 from priomon_core.identity import KEY_BYTES
@@ -88,12 +89,19 @@ class Scuttlebutt(Strategy):
             for peer in peers:
                 self.outbox.append((peer, digest))
 
-    def receive(self, message: Digest | Delta, source: Peer, now: int) -> None:
-        """Answer a digest, or take a delta and serve its requests; a delta for another generation of this node is dropped."""
-        if isinstance(message, Digest):
-            self._answer(message, source, now)
-        elif message.recipient == self.replica.key:
-            self._take(message, source, now)
+    def receive(self, message: Any, source: Peer, now: int) -> None:
+        """Answer a digest, or take a delta and serve its requests; a delta for another generation of this node is dropped.
+
+        Digests and deltas are what nodes of all strategies understand. So a message of another strategy is answered with a digest.
+        """
+        match message:
+            case Digest():
+                self._answer(message, source, now)
+            case Delta():
+                if message.recipient == self.replica.key:
+                    self._take(message, source, now)
+            case _:
+                self.send_digest((source,))
 
     def _digest(self, start: int, count: int, positional: bool) -> Digest:
         """What the node knows of an interval, in one message of whatever size."""

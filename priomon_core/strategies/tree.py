@@ -21,7 +21,7 @@ in a lull every round, else every `repair` rounds, and every round while there i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 
 from priomon_core.config import GossipSettings
@@ -58,6 +58,7 @@ class Tree(Strategy):
         "_repair",
         "_urgent",
         "deadline",
+        "departed",
         "links",
         "outbox",
         "replica",
@@ -71,6 +72,7 @@ class Tree(Strategy):
         self._flow = Flow(replica, settings)
         self.outbox = self._repair.outbox
         self.deadline = 0
+        self.departed: Container[int] = ()
         self.links: dict[Peer, Link] = {}
         self._interval = settings.period // settings.flushes
         self._answer_time = settings.period // 2  # an answer that takes longer is taken for lost
@@ -135,7 +137,7 @@ class Tree(Strategy):
         """Drop a link over which nothing comes any more, and keep up one over which nothing goes."""
         if not link.compared and link.got is not None:
             self._repair.compare(link.peer, firm=True)
-        if now - link.heard_at > EXPIRY * self.settings.period:
+        if link.key in self.departed or now - link.heard_at > EXPIRY * self.settings.period:
             self._drop(link)
         elif link.got is None:  # its beginning or the answer to it was lost
             self._begin(link, now)
@@ -146,9 +148,9 @@ class Tree(Strategy):
     # The tree
 
     def _beat(self, now: int) -> None:
-        """Beat as the root, which is also who has not heard one for too long."""
-        own = self.replica.key
-        if self._pulse.root != own and now - self._heard_at > EXPIRY * self.settings.period:
+        """Beat as the root, which is also who has not heard one for too long, or knows that the root has gone."""
+        own, silent = self.replica.key, now - self._heard_at > EXPIRY * self.settings.period
+        if self._pulse.root != own and (silent or self._pulse.root in self.departed):
             self._expired[self._pulse.root] = self._pulse.number
             self._parent, self._pulse = None, Pulse(own, self._own_pulse, 0)
         if self._pulse.root == own:
@@ -174,7 +176,7 @@ class Tree(Strategy):
     def _better(self, theirs: Pulse, now: int) -> bool:
         """Whether to follow a pulse heard from another than the parent."""
         own = self._pulse
-        if theirs.number <= self._expired.get(theirs.root, -1):
+        if theirs.root in self.departed or theirs.number <= self._expired.get(theirs.root, -1):
             return False
         if theirs.root != own.root:
             return theirs.root < own.root

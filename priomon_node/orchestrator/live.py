@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from priomon_core.config import SECOND
+from priomon_core.config import DATAGRAM_STRATEGIES, SECOND
 from priomon_core.errors import PriomonError, SettingError
 from priomon_core.identity import Address
 from priomon_node.assignment import Assignment, LinkPlan
@@ -76,8 +76,9 @@ class Member:
 
 def check(scenario: Scenario) -> None:
     """Raises `SettingError` for a scenario that only a simulator can run."""
-    if scenario.gossip.strategy != "scuttlebutt":
-        raise SettingError(f"gossip.strategy: found {scenario.gossip.strategy}, but agents speak scuttlebutt only")
+    if scenario.gossip.strategy not in DATAGRAM_STRATEGIES:
+        names = " or ".join([", ".join(DATAGRAM_STRATEGIES[:-1]), DATAGRAM_STRATEGIES[-1]])
+        raise SettingError(f"gossip.strategy: found {scenario.gossip.strategy}, which agents do not speak; expected {names}")
     if scenario.start != "cold":
         raise SettingError(f"start: found {scenario.start}, but real agents begin knowing nothing; expected cold")
 

@@ -171,7 +171,7 @@ def test_the_small_ones(rows: list[Numbers]) -> None:
     assert after[2] == [versions[i] if i % 2 == 0 else told[i] for i in range(n)]
     assert after[3] == [9 if i % 2 == 0 else 0 for i in range(n)]
     count, after = both("later", versions, told, n, 50, 100, [0] * n, [0] * n)
-    assert after[2][:count] == [i for i in range(n) if 50 < told[i] <= 100]
+    assert after[2][:count] == [i for i in range(n) if versions[i] and 50 < told[i] <= 100]
     (introductions, _), after = both("introduce", versions, told, source, 2, n, [0] * n, [0] * n)
     assert after[3] == [v if v and not base and link != 2 else 0 for v, base, link in zip(versions, told, source, strict=True)]
     assert introductions == sum(v > 0 for v in after[3])

@@ -7,12 +7,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from priomon_core.config import NO_LIMIT, SECOND, GossipSettings
+from priomon_core.identity import Address
 from priomon_core.metrics import Priority
 from priomon_core.rumours import State
+from priomon_core.strategies.link import Link
 from priomon_core.strategies.rumor import Rumor
 from priomon_core.strategies.tree import Tree
 from tests.core.cluster import Cluster
-from tests.core.flock import CRITICAL, METRICS, Factory, Flock
+from tests.core.flock import CRITICAL, METRICS, Bird, Factory, Flock
 
 STRATEGIES = (Rumor, Tree)
 SETTINGS = st.builds(
@@ -172,3 +174,28 @@ def test_failures_are_detected_over_any_strategy(strategy: Factory) -> None:
     assert all(cluster.state(a, b) == State.ALIVE for a in cluster.live() for b in cluster.live() if a != b)
     cluster.start("n4", 2)
     cluster.until(cluster.well, 40)
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_a_tree_gives_up_whoever_is_held_dead_at_once(root: bool) -> None:
+    flock = Flock(9, Tree, GossipSettings(degree=3))
+    flock.run(30)
+    first, *others = sorted(flock.living(), key=lambda bird: bird.identity.key)
+    victim = first if root else max(others, key=lambda bird: len(links_of(bird)))
+    survivors = [bird for bird in flock.living() if bird is not victim]
+    victim.alive = False
+    for bird in survivors:
+        bird.node.strategy.departed = {victim.identity.key}
+    flock.run(1.2)
+    assert all(victim.identity.address not in links_of(bird) for bird in survivors)
+    flock.run(4)
+    flock.publish(survivors[-1], [0])
+    flock.run(3)
+    key = survivors[-1].identity.key
+    version = len(flock.history[key])
+    assert all(bird.replica.versions[bird.replica.known(key) or 0] == version for bird in survivors), "the tree has closed again"
+
+
+def links_of(bird: Bird) -> dict[Address, Link]:
+    links: dict[Address, Link] = bird.node.strategy.links  # type: ignore[attr-defined]
+    return links

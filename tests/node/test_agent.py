@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from priomon_core.config import SECOND, DetectionSettings, GossipSettings
+from priomon_core.config import DATAGRAM_STRATEGIES, SECOND, DetectionSettings, GossipSettings
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN
+from priomon_core.rumours import State
 from priomon_core.wire import FORMAT
 from priomon_node.agent import Agent
 from priomon_node.keys import Key, Keyring
@@ -55,7 +56,12 @@ class Cluster:
         self._transports: list[asyncio.BaseTransport] = []
 
     async def start(
-        self, name: str, generation: int = 1, host: str = "127.0.0.1", values: Sequence[float] = (12.0, 40.0, 2e5, 70.0)
+        self,
+        name: str,
+        generation: int = 1,
+        host: str = "127.0.0.1",
+        values: Sequence[float] = (12.0, 40.0, 2e5, 70.0),
+        strategy: str = GossipSettings().strategy,
     ) -> Watched:
         """Start an agent on a free port."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -67,7 +73,7 @@ class Cluster:
         agent = Watched(
             Identity(name, generation, address),
             BUILT_IN,
-            GossipSettings(period=PERIOD),
+            GossipSettings(strategy=strategy, period=PERIOD),
             DetectionSettings(),
             "test",
             peers,
@@ -142,6 +148,44 @@ def test_agents_find_each_other_through_one_seed(host: str) -> None:
         for agent in cluster.agents:
             assert [held(agent, name)["cpu"] for name in names] == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]  # type: ignore[index]
             assert sorted(agent.book.list) == sorted(other.identity.address for other in cluster.agents if other is not agent)
+
+    run(story)
+
+
+@pytest.mark.parametrize("strategy", DATAGRAM_STRATEGIES)
+def test_whatever_the_strategy_agents_learn_what_changes_and_who_left(strategy: str) -> None:
+    async def story(cluster: Cluster) -> None:
+        samples = [[float(10 * index), 40.0, 2e5, 70.0] for index in range(5)]
+        for index, values in enumerate(samples):
+            await cluster.start(f"node{index}", values=values, strategy=strategy)
+        names = [f"node{index}" for index in range(5)]
+        await cluster.until(lambda: all(knows_all(agent, names) for agent in cluster.agents))
+        for values in samples:
+            values[0] += 50.0
+        changed = [50.0, 60.0, 70.0, 80.0, 90.0]
+        await cluster.until(lambda: all([(held(agent, name) or {})["cpu"] for name in names] == changed for agent in cluster.agents))
+        cluster.agents[0].leave()
+        key = cluster.agents[0].identity.key
+        stay = cluster.agents[1:]
+        await cluster.until(lambda: all(agent.watch is not None and agent.watch.membership.state(key) == State.LEFT for agent in stay))
+        samples[4][0] = 3.0
+        await cluster.until(lambda: all((held(agent, "node4") or {})["cpu"] == 3.0 for agent in stay))
+        assert not any("dropped" in name or name == "peers_of_other_strategies" for agent in stay for name in agent.counters)
+
+    run(story, sealed(ring(1)))
+
+
+def test_agents_of_different_strategies_understand_each_other_and_say_so_once() -> None:
+    async def story(cluster: Cluster) -> None:
+        for name in DATAGRAM_STRATEGIES:
+            await cluster.start(name, strategy=name)
+        await cluster.until(lambda: all(knows_all(agent, DATAGRAM_STRATEGIES) for agent in cluster.agents))
+        await cluster.until(lambda: all(agent.counters["peers_of_other_strategies"] == 2 for agent in cluster.agents))
+        heard = sum(agent.counters["datagrams_received"] for agent in cluster.agents)
+        await cluster.until(lambda: sum(agent.counters["datagrams_received"] for agent in cluster.agents) > heard + 100)
+        told = [(fields["ours"], fields["source"]) for kind, fields in cluster.reports if kind == "peer has another strategy"]
+        assert len(told) == len(set(told)) == 6
+        assert ("tree", "scuttlebutt") in {(f["ours"], f["theirs"]) for kind, f in cluster.reports if kind == "peer has another strategy"}
 
     run(story)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priomon_core.config import SECOND, DetectionSettings, GossipSettings
+from priomon_core.config import DATAGRAM_STRATEGIES, SECOND, DetectionSettings, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.identity import Address
 from priomon_core.latency import Constant, Empirical, Latency, Lognormal, Normal, Uniform
@@ -107,7 +107,7 @@ def assignments(draw: st.DrawFn) -> Assignment:
         lives=draw(lives()),
         mishaps=draw(mishaps()),
         metrics=declared,
-        gossip=draw(st.builds(GossipSettings, *[st.integers(256, 2**50)] * 6)),
+        gossip=draw(st.builds(GossipSettings, st.sampled_from(DATAGRAM_STRATEGIES), *[st.integers(256, 2**50)] * 6)),
         detection=draw(st.builds(DetectionSettings, suspicion=st.integers(1, 9), phi_threshold=st.floats(0.5, 300))),
         sealed=draw(st.booleans()),
         peers=tuple(addresses[peer] for peer in draw(some)),
@@ -242,7 +242,8 @@ def test_a_missing_or_wrong_field_of_a_metric_is_named(field: str) -> None:
 def test_a_missing_or_wrong_field_of_the_gossip_is_named(field: str) -> None:
     gossip = document()["gossip"]
     refused(document(gossip={name: value for name, value in gossip.items() if name != field}), "gossip: ", f" {field} ")
-    refused(document(gossip=gossip | {field: "1"}), f"gossip.{field}: found '1', expected int")
+    wrong, expected = (1, "found 1, expected str") if field == "strategy" else ("1", "found '1', expected int")
+    refused(document(gossip=gossip | {field: wrong}), f"gossip.{field}: {expected}")
 
 
 @pytest.mark.parametrize("field", [*document()["lives"][0]])
@@ -283,6 +284,10 @@ def spoil(change: Callable[[Json], Any]) -> Json:
         (document(mishaps=[[1, "skew", {"rate": 0.0}]]), "mishaps[0][2].rate: found 0.0, expected a rate between 0.1 and 10"),
         (document(mishaps=[[1, "freeze", {}]]), "mishaps[0][2]: found [], expected the field until as well"),
         (document(mishaps=[[1, "cut", {"number": 1, "nodes": ["a"]}]]), "mishaps[0][2].nodes: found ['a'], expected list[int]"),
+        (
+            document(gossip=document()["gossip"] | {"strategy": "demon"}),
+            "gossip.strategy: found 'demon', expected one of scuttlebutt",
+        ),
         (document(detection=document()["detection"] | {"detector": "rumour"}), "detector: expected one of swim, phi, count, none"),
         (document(gossip=document()["gossip"] | {"burst": 0}), "burst: expected at least 1"),
         (spoil(lambda whole: whole["links"].update(hops=[[0, 1], [2, 0]])), "links.hops: found {0: 1, 2: 0}, expected 1 to 65535"),

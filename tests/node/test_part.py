@@ -20,7 +20,7 @@ from priomon_core.latency import Constant, Uniform
 from priomon_core.links import Bernoulli, LinkModel, Links
 from priomon_core.metrics import CPU, MEMORY, Metric
 from priomon_core.rumours import State
-from priomon_core.strategies.scuttlebutt import Scuttlebutt
+from priomon_core.strategies.by_name import create
 from priomon_node.agent import Agent
 from priomon_node.assignment import Assignment, LinkPlan
 from priomon_node.orchestrator.roles import cast
@@ -40,7 +40,7 @@ DURATION = 3 * SECOND
 START = 5 * SECOND  # Unix time of the run's start; the machine's monotonic clock has a zero of its own
 MONOTONIC = 77 * SECOND
 NODES = 5
-PERFECT = LinkModel(Constant(1_000_000))
+PERFECT = LinkModel(Uniform(1_000_000, 1_100_000))  # nearly equal, so that no two datagrams arrive in one nanosecond
 POOR = LinkModel(Uniform(5_000_000, 50_000_000), Bernoulli(0.2), duplicate=0.1)
 
 
@@ -162,11 +162,14 @@ def entries(part: Part, kind: str) -> list[list[Any]]:
 @pytest.mark.parametrize("model", [PERFECT, POOR], ids=["perfect", "poor"])
 @pytest.mark.parametrize("sample_every", [PERIOD, PERIOD // 3], ids=["sampling each round", "sampling more often"])
 @pytest.mark.parametrize("metrics", [(CPU,), METRICS], ids=["one metric", "two metrics"])
-def test_subjects_do_what_the_simulator_does(virtual_loop: Any, model: LinkModel, sample_every: int, metrics: tuple[Metric, ...]) -> None:
-    parts = assignments(model=model, metrics=metrics, sample_every=sample_every)
+@pytest.mark.parametrize("strategy", ["scuttlebutt", "tree"])  # in rumor, feedback that comes while slots move is dropped by agents
+def test_subjects_do_what_the_simulator_does(
+    virtual_loop: Any, model: LinkModel, sample_every: int, metrics: tuple[Metric, ...], strategy: str
+) -> None:
+    parts = assignments(model=model, metrics=metrics, sample_every=sample_every, gossip=GossipSettings(strategy=strategy, period=PERIOD))
     series = [np.array(part.samples) for part in parts]
     peers = [[peer for peer in range(NODES) if peer != node] for node in range(NODES)]
-    twin = Driver(Clock(), metrics, parts[0].gossip, Scuttlebutt, peers, Links(NODES, parts[0].links.seed, model), series, sample_every, 1)
+    twin = Driver(Clock(), metrics, parts[0].gossip, create, peers, Links(NODES, parts[0].links.seed, model), series, sample_every, 1)
     twin.clock.run_to(DURATION)
     played = Cluster(virtual_loop, parts).run().parts
     twin.ledger.refresh()
@@ -176,7 +179,11 @@ def test_subjects_do_what_the_simulator_does(virtual_loop: Any, model: LinkModel
     for ending, sent, received in zip(endings, twin.bytes_sent, twin.bytes_received, strict=True):
         assert sent <= ending["bytes_sent"] <= sent * (1.005 if len(metrics) > 1 else 1)
         assert received <= ending["bytes_received"] <= received * (1.005 if len(metrics) > 1 else 1)
-    assert sum(ending["delivered"] for ending in endings) == twin.delivered() > 0
+    delivered = sum(ending["delivered"] for ending in endings)
+    if strategy == "scuttlebutt":
+        assert delivered == twin.delivered() > 0
+    else:  # whoever introduces all it knows to a new neighbour also tells it of itself, which agents do not count
+        assert 0.99 * twin.delivered() <= delivered <= twin.delivered()
     assert {cause: sum(ending["lost"][cause] for ending in endings) for cause in twin.links.lost} == twin.links.lost
     assert (twin.links.lost["loss"] > 0) == (model is POOR)
     assert [ending["truth"] for ending in endings] == twin.truth().tolist()
@@ -326,7 +333,7 @@ def test_faults_happen_to_subjects_as_they_do_in_the_simulator(virtual_loop: Any
         Clock(),
         METRICS,
         plain[0].gossip,
-        Scuttlebutt,
+        create,
         peers,
         Links(NODES, 1, plain[0].links.default),
         [np.array(part.samples) for part in plain],

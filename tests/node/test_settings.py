@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priomon_core.config import SECOND, DetectionSettings
+from priomon_core.config import SECOND, DetectionSettings, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.identity import Address
 from priomon_core.metrics import BUILT_IN, Metric, Priority
@@ -82,6 +82,16 @@ def test_detection_is_as_the_core_has_it_unless_told_otherwise(tmp_path: Path) -
         "flag --detector: detector: expected swim, phi, count or none, found 'pulse'",
         "flag --suspicion: suspicion: expected 1 to 99 periods, found '0'",
         "flag --probe-timeout: probe_timeout: expected 0.001 to 3600 s, found 0",
+    )
+
+
+def test_how_it_gossips_is_the_core_s_unless_told(tmp_path: Path) -> None:
+    assert settings().gossip == GossipSettings()
+    told = settings(written(tmp_path, "strategy: tree\nflushes: 3"), {"PRIOMON_REPAIR": "20"}, hot="3", degree="4").gossip
+    assert told == GossipSettings(strategy="tree", flushes=3, repair=20, hot=3, degree=4)
+    assert problems(strategy="demon", degree="1") == (
+        "flag --strategy: strategy: expected scuttlebutt, rumor or tree, found 'demon'",
+        "flag --degree: degree: expected 2 to 99 links, found '1'",
     )
 
 

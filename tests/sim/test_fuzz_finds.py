@@ -15,6 +15,7 @@ from priomon_core.messages import Delta, Digest
 from priomon_core.metrics import BUILT_IN
 from priomon_core.node import GossipNode
 from priomon_core.replica import Replica
+from priomon_core.strategies.flow import Flow
 from priomon_core.wire import Ask, Call
 from priomon_sim.compiled import COMPILED
 from priomon_sim.ledger import Ledger
@@ -159,3 +160,19 @@ def test_demon_takes_the_record_of_a_life_not_of_the_place_with_that_number(scen
     assert len(driver.lives.origins) == 12
     assert (driver.versions <= np.array(driver.ledger.newest)).all()
     assert (driver.versions[np.ix_(driver.slots, driver.slots)] > 0).all()
+
+
+def test_what_was_told_of_a_former_life_is_not_told_again(scenario: Callable[..., Scenario]) -> None:
+    """Its version is 0 from then on, and there are no values of that."""
+    fault = "faults=[{kind: crash, at: 6 s, nodes: node0, back_after: 1 s}]"
+    driver = build(scenario("gossip.strategy=tree", "duration=12 s", fault)).driver
+    former, _ = driver.lives.slots[driver.lives.names.index("node0")]
+    driver.clock.run_to(12 * SECOND)
+    flow = Flow(driver.nodes[-1].replica, driver.settings)
+    count = len(flow.stamps)
+    for slot in range(count):
+        flow.stamps[slot] = 1
+    listed = flow.later(0, 1)
+    assert driver.versions[driver.slots[-1], former] == 0
+    assert former not in listed.slots[: listed.count]
+    assert listed.count == count - 1

@@ -119,6 +119,17 @@ def test_a_tree_costs_less_than_comparing_everything() -> None:
     assert sent[Tree] < 0.8 * sent[Scuttlebutt]
 
 
+def test_in_a_tree_that_began_knowing_nothing_no_update_waits_for_a_comparison() -> None:
+    cluster = driver(Tree, 20, GossipSettings(repair=1000), LinkModel(Uniform(SECOND // 100, SECOND // 20)), BUILT_IN)
+    cluster.clock.run_to(20 * SECOND)
+    for moment in range(40, 80):
+        cluster.clock.run_to(moment * SECOND // 2)
+        newest = cluster.versions.diagonal()
+        for observer, origin in np.argwhere(cluster.versions < newest):
+            lacking = cluster.versions[observer, origin] + 1
+            assert cluster.now - cluster.ledger.times[origin, lacking] < 3 * SECOND, "an update was told to nobody"
+
+
 SCENARIO = """
 nodes: 40
 duration: 20 s

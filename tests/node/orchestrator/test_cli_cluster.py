@@ -114,7 +114,7 @@ def test_what_a_checker_objects_to_is_told_and_is_a_failure(scenario: Path, tmp_
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("gossip.strategy=demon", "error: gossip.strategy: found demon, but agents speak scuttlebutt only\n"),
+        ("gossip.strategy=demon", "error: gossip.strategy: found demon, which agents do not speak; expected scuttlebutt, rumor or tree\n"),
         ("start=known", "error: start: found known, but real agents begin knowing nothing; expected cold\n"),
         ("nodes=201", "error: nodes: found 201, but one machine carries at most 200 agents\n"),
         ("nodse=3", "error: --set nodse: unknown key 'nodse'; did you mean 'nodes'?\n"),

@@ -228,7 +228,7 @@ def test_a_run_that_is_stopped_keeps_what_it_saw_and_lets_its_agents_go(tmp_path
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"gossip.strategy": "demon"}, "gossip.strategy: found demon, but agents speak scuttlebutt only"),
+        ({"gossip.strategy": "demon"}, "gossip.strategy: found demon, which agents do not speak; expected scuttlebutt, rumor or tree"),
         ({"start": "known"}, "start: found known, but real agents begin knowing nothing; expected cold"),
     ],
 )

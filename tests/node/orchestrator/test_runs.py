@@ -159,7 +159,7 @@ def test_agents_that_do_not_come_are_told(scenario: Path, tmp_path: Path) -> Non
     [
         ([("nodes", "many")], ScenarioError, "--set nodes"),
         ([("gosip.period", "1 s")], ScenarioError, "gossip"),
-        ([("gossip.strategy", "demon")], SettingError, "agents speak scuttlebutt only"),
+        ([("gossip.strategy", "demon")], SettingError, "which agents do not speak; expected scuttlebutt, rumor or tree"),
         ([("start", "known")], SettingError, "real agents begin knowing nothing"),
     ],
 )

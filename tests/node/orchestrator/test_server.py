@@ -102,7 +102,7 @@ def test_the_form_offers_what_agents_can_run_and_says_why_not(site: Site) -> Non
     text = site.ask("/start", **BROWSER)[2]
     assert 'value="three"' in text
     assert 'value="old"' not in text and 'value="broken"' not in text
-    assert "agents speak scuttlebutt only" in text
+    assert "which agents do not speak; expected scuttlebutt, rumor or tree" in text
     assert "broken.yaml:2:1: duratoin: " in text
     listed = {choice["name"]: choice for choice in json.loads(site.ask("/start")[2])["scenarios"]}
     assert (listed["three"]["nodes"], listed["three"]["problem"]) == (3, None)
@@ -146,7 +146,7 @@ def test_start_pressed_twice(site: Site) -> None:
         ({"scenario": "thre"}, 404, "did you mean 'three'?"),
         ({"scenario": "../secret"}, 404, "there is no scenario '../secret'"),
         ({"scenario": "broken"}, 400, "broken.yaml:2:1: duratoin: "),
-        ({"scenario": "old"}, 400, "agents speak scuttlebutt only"),
+        ({"scenario": "old"}, 400, "which agents do not speak; expected scuttlebutt, rumor or tree"),
         ({"scenario": "three", "set": "nodes"}, 400, "set: expected PATH=VALUE, such as network.loss=20%, found 'nodes'"),
         ({"scenario": "three", "set": "nodes=none"}, 400, "--set nodes"),
         ({"scenario": "three", "seed": "-1"}, 400, "--set seed"),
