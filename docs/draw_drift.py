@@ -13,8 +13,8 @@ import numpy as np
 from priomon_core.config import SECOND
 from priomon_core.metrics import STORAGE, Filter
 from priomon_core.priority import Publisher
-from priomon_results.plot_style import Floats, save
-from priomon_results.plots_distribution import drift
+from priomon_results.plots.distribution import drift
+from priomon_results.plots.style import Floats, save
 
 PICTURE = Path(__file__).parent / "pictures" / "drift.png"
 SECONDS = 60

@@ -21,13 +21,13 @@ from pydantic.fields import FieldInfo
 
 from priomon_core.config import DetectionSettings, GossipSettings
 from priomon_core.metrics import BUILT_IN
-from priomon_node.cli import main as node_cli
+from priomon_node.cli.main import main as node_cli
 from priomon_node.settings import FILE_ONLY, PREFIX, AgentSettings
 from priomon_node.settings import flags as agent_flags
-from priomon_sim.cli import main as sim_cli
-from priomon_sim.scenario import Scenario
-from priomon_sim.scenario_settings import Settings, Shorthand, Word
-from priomon_sim.units import Quantity
+from priomon_sim.cli.main import main as sim_cli
+from priomon_sim.scenario.document import Scenario
+from priomon_sim.scenario.settings import Settings, Shorthand, Word
+from priomon_sim.scenario.units import Quantity
 
 TARGET = Path(__file__).parent / "settings.md"
 INTRODUCTION = """\

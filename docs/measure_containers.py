@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 from priomon_node.orchestrator.live import LEAD, LEAD_PER_NODE
 from priomon_results.store import Store
 from priomon_sim.experiment import execute
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 
 PAGES = "http://127.0.0.1:4000"
 SCENARIO = Path("scenarios/live10.yaml")

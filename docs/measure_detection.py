@@ -32,13 +32,13 @@ from priomon_core.identity import Address
 from priomon_core.rumours import Rumour
 from priomon_core.watch import Watch
 from priomon_core.wire import Frame
-from priomon_results.plot_style import PALETTE, drawing
+from priomon_results.plots.style import PALETTE, drawing
 from priomon_results.store import Store
-from priomon_results.sweep_table import Row, grouped, read_table
+from priomon_results.sweep.table import Row, grouped, read_table
 from priomon_sim import driver as driver_module
 from priomon_sim.chronicle import Chronicle
 from priomon_sim.driver import Driver, Frozen
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 from priomon_sim.world import World, build
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from typing import Any
 from priomon_core.config import UDP_IPV4_HEADERS
 from priomon_core.pushes import Push, Summary
 from priomon_sim.driver import Driver
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 from priomon_sim.world import build
 
 SETTLED = 1 / 3  # of the run

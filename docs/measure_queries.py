@@ -18,12 +18,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from priomon_core.config import SECOND
-from priomon_results.plot_style import PALETTE, drawing
+from priomon_results.plots.style import PALETTE, drawing
 from priomon_results.queries import Query
 from priomon_sim.driver import Driver
 from priomon_sim.queries import QueryLoad
-from priomon_sim.scenario import load
-from priomon_sim.scenario_queries import Queries
+from priomon_sim.scenario.document import load
+from priomon_sim.scenario.queries import Queries
 from priomon_sim.world import build
 
 PICTURE = Path(__file__).parent / "pictures" / "query-success.png"

@@ -23,10 +23,10 @@ from typing import Any
 import psutil
 
 from priomon_results.store import Store
-from priomon_results.sweep_store import Planned, SweepHeader, begin_sweep, planned_points, record
-from priomon_results.sweep_table import columns, read_table
+from priomon_results.sweep.store import Planned, SweepHeader, begin_sweep, planned_points, record
+from priomon_results.sweep.table import columns, read_table
 from priomon_sim.experiment import execute
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 
 KILLS = 10
 SCENARIO = """

@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from priomon_sim.provenance import code_version
-from priomon_sim.sweep_task import Job, Task, run_batch
-from priomon_sim.tune_plan import Problem, plan
+from priomon_sim.sweep.task import Job, Task, run_batch
+from priomon_sim.tune.plan import Problem, plan
 
 SCENARIO = """
 nodes: 24

@@ -30,7 +30,7 @@ from priomon_core.quorum_level import Level
 from priomon_core.strategies.by_name import betrayed, create
 from priomon_core.watch import Watch
 from priomon_core.wire import Codec, Plain
-from priomon_node.noticed import fields_of, kind_of
+from priomon_node.experiment.noticed import fields_of, kind_of
 from priomon_node.peers import Peers
 from priomon_node.view import endpoint
 

@@ -47,7 +47,7 @@ from priomon_core.why import told
 from priomon_node import prometheus, view
 from priomon_node.access import refusal
 from priomon_node.events import Event, EventSource, Subscription
-from priomon_node.experiment import ConflictError, Experiment
+from priomon_node.experiment.switch import ConflictError, Experiment
 
 OPEN_PATHS = {"/healthz", "/readyz"}  # who looks after containers has no token, and learns nothing here
 HEARTBEAT = 15.0  # seconds of silence after which a stream says that it lives

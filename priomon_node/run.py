@@ -21,7 +21,7 @@ from priomon_core.errors import PriomonError
 from priomon_core.identity import Address, Identity
 from priomon_node.agent import Agent
 from priomon_node.cgroup import reader
-from priomon_node.experiment import Experiment, Stage
+from priomon_node.experiment.switch import Experiment, Stage
 from priomon_node.generation import next_generation
 from priomon_node.keys import Keyring
 from priomon_node.logs import Log

@@ -12,8 +12,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from priomon_results.files import replace_file
-from priomon_results.plot_style import LARGEST_SVG, caption, in_bytes, unit_of
-from priomon_results.plots import PLOTS
+from priomon_results.plots.run import PLOTS
+from priomon_results.plots.style import LARGEST_SVG, caption, in_bytes, unit_of
 from priomon_results.report_saving import HEADINGS, conditions, lines, sentence
 from priomon_results.saving import saving_of
 from priomon_results.schema import Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from priomon_results.plot_style import in_bytes
+from priomon_results.plots.style import in_bytes
 from priomon_results.saving import Rung, Saving
 from priomon_results.schema import Run
 from priomon_results.words import NOTHING, number, quantiles, seconds

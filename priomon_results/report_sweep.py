@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from priomon_results.files import replace_file
 from priomon_results.store import Store
-from priomon_results.sweep_store import planned_points
-from priomon_results.sweep_table import SHOWN, Row, SweepTable, Weight, is_number, shown, weights
+from priomon_results.sweep.store import planned_points
+from priomon_results.sweep.table import SHOWN, Row, SweepTable, Weight, is_number, shown, weights
 from priomon_results.words import NOTHING, number
 
 MOST_POINTS = 200  # in the table; the store has all

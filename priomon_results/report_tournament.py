@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from math import isinf
 from pathlib import Path
 
-from priomon_results.plots_tournament import told
+from priomon_results.plots.tournament import told
 from priomon_results.report_sweep import cell, write_sweep_report
 from priomon_results.store import Store
-from priomon_results.sweep_table import Row
+from priomon_results.sweep.table import Row
 from priomon_results.tournament import BYTES, LAG, Entry, Standing, Tournament
 from priomon_results.words import NOTHING, number
 

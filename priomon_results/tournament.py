@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf, log
 
-from priomon_results.sweep_store import SweepError
-from priomon_results.sweep_table import Key, Row, SweepTable, Value
+from priomon_results.sweep.store import SweepError
+from priomon_results.sweep.table import Key, Row, SweepTable, Value
 
 STRATEGY, FILTER, UNFILTERED = "gossip.strategy", "filter", "none"
 BYTES, LAG, BOUND = "bytes per node", "lag p99", "lower bound"

@@ -1,5 +1,5 @@
 """`python -m priomon_sim`."""
 
-from priomon_sim.cli import main
+from priomon_sim.cli.main import main
 
 main()

@@ -10,9 +10,9 @@ from priomon_core.config import DetectionSettings
 from priomon_core.events import Died, Event, Left, Refuted, Restarted, Suspected
 from priomon_results.verdicts import Verdicts
 from priomon_sim.driver import Noticed
-from priomon_sim.fault_rows import FaultRow, fault_rows
+from priomon_sim.faults.rows import FaultRow, fault_rows
+from priomon_sim.faults.timeline import Action, Crashes, Cuts, Freezes, Leaves, Mends, Planned, Starts, Thaws
 from priomon_sim.lives import Lives
-from priomon_sim.timeline import Action, Crashes, Cuts, Freezes, Leaves, Mends, Planned, Starts, Thaws
 
 Knowing = Callable[[int], Iterable[int]]  # from a life to the lives that know it
 

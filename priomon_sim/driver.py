@@ -29,9 +29,9 @@ from priomon_core.strategies.base import Strategy
 from priomon_core.watch import Watch
 from priomon_sim.clock import Clock
 from priomon_sim.compiled import COMPILED
+from priomon_sim.faults.skew import Skewed
 from priomon_sim.ledger import Ledger
 from priomon_sim.lives import Addresses, Lives
-from priomon_sim.skew import Skewed
 
 StrategyFactory = Callable[[Replica, GossipSettings], Strategy]
 Life = GossipNode | Skewed

@@ -15,7 +15,7 @@ from priomon_sim.checkers.history import UNKNOWN, Kept, Moment, Sending, held_as
 from priomon_sim.checkers.weather import Weather
 from priomon_sim.driver import Driver
 from priomon_sim.examiner import Examination, Examiner, Finding, cluster_of
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 from priomon_sim.world import World, build
 
 AFTERWARDS = 20  # periods for which a cluster is watched once it has converged

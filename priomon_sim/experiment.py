@@ -22,7 +22,7 @@ from priomon_results.store import RunWriter, Store
 from priomon_results.summary import Summary, saving, summarise
 from priomon_sim import probes
 from priomon_sim.provenance import code_version, machine
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 from priomon_sim.world import Series, World, build
 
 COMPARABLE = ("nodes", "duration", "topology", "network", "workload", "sample_every", "faults", "seed")
@@ -174,7 +174,7 @@ def save_scenario(scenario: Scenario, folder: Path) -> None:
 
 def draw(store: Store, runs: Sequence[int], folder: Path, command: Sequence[str]) -> Path:
     """Draw the plots and the report of these runs; returns the report's path."""
-    from priomon_results.plots import draw_all  # matplotlib costs 0.3 s that a run without pictures need not pay
+    from priomon_results.plots.run import draw_all  # matplotlib costs 0.3 s that a run without pictures need not pay
     from priomon_results.report import write_report
 
     pictures = draw_all(store, runs, folder / "plots", png=False)  # half of the time; the verb `plot` draws both

@@ -14,9 +14,9 @@ from difflib import get_close_matches
 
 from priomon_core.errors import SettingError
 from priomon_results.compare import DETECTION, QUERIES, Measure, Summary
-from priomon_results.sweep_store import ERROR_OF, MEASURES, SETTLED_ERROR
-from priomon_sim.scenario import Scenario
-from priomon_sim.units import DURATION, NUMBER, RATE, SECOND, SIZE, Quantity
+from priomon_results.sweep.store import ERROR_OF, MEASURES, SETTLED_ERROR
+from priomon_sim.scenario.document import Scenario
+from priomon_sim.scenario.units import DURATION, NUMBER, RATE, SECOND, SIZE, Quantity
 
 GOAL = re.compile(rf"\s*(?P<name>[^<>=]+?)\s*(?P<relation><=|>=)\s*(?P<limit>{NUMBER})\s*(?P<unit>\S.*?)?\s*")
 EXAMPLE = "expected a measure, <= or >=, and a limit, such as lag_p99 <= 3 s"

@@ -21,10 +21,10 @@ from priomon_core.quorum import Outcome, Reads
 from priomon_core.quorum_level import Level, parse_level
 from priomon_results.queries import Query
 from priomon_sim.driver import Driver
-from priomon_sim.fault_targets import parse_targets
+from priomon_sim.faults.skew import Skewed
+from priomon_sim.faults.targets import parse_targets
 from priomon_sim.lives import Addresses
-from priomon_sim.scenario_queries import Queries
-from priomon_sim.skew import Skewed
+from priomon_sim.scenario.queries import Queries
 
 
 @dataclass(frozen=True, slots=True)

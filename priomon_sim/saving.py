@@ -8,7 +8,7 @@ from pathlib import Path
 from priomon_core.errors import SettingError
 from priomon_results.prototype import FANOUT
 from priomon_results.saving import DIGESTS, PROTOTYPE
-from priomon_sim.scenario import Scenario, load
+from priomon_sim.scenario.document import Scenario, load
 
 Settings = list[tuple[str, str]]
 

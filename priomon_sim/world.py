@@ -14,17 +14,19 @@ from priomon_core.config import SEAL_OVERHEAD, UDP_IPV4_HEADERS, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.metrics import Metric
 from priomon_core.strategies.by_name import create
-from priomon_sim import scenario_network, scenario_workload, topology, workload
+from priomon_sim import topology, workload
 from priomon_sim.chronicle import Chronicle, longest_suspicion
 from priomon_sim.clock import Clock
 from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver
-from priomon_sim.faults import inject
+from priomon_sim.faults.inject import inject
+from priomon_sim.faults.timeline import Timeline
 from priomon_sim.lives import identities
 from priomon_sim.queries import QueryLoad
-from priomon_sim.scenario import Scenario
-from priomon_sim.scenario_topology import Graph
-from priomon_sim.timeline import Timeline
+from priomon_sim.scenario import network as scenario_network
+from priomon_sim.scenario import workload as scenario_workload
+from priomon_sim.scenario.document import Scenario
+from priomon_sim.scenario.topology import Graph
 from priomon_sim.trace import Source, read_empirical, read_trace
 
 Series = Sequence[NDArray[np.float64]]

@@ -18,14 +18,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from priomon_node.cli import main as node_cli
+from priomon_node.cli.main import main as node_cli
 from priomon_node.events import EventSource
 from priomon_node.http_api import create_app
 from priomon_node.metric_settings import KEYS
 from priomon_node.settings import FILE_ONLY, READERS, load
 from priomon_node.settings_file import SettingsError
-from priomon_sim.cli import main as sim_cli
-from priomon_sim.scenario import schema
+from priomon_sim.cli.main import main as sim_cli
+from priomon_sim.scenario.document import schema
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "scenarios/traces/README.md", ROOT / "results/reference/README.md"])

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from priomon_core.metrics import Metric
-from priomon_node.noticed import from_json
+from priomon_node.experiment.noticed import from_json
 from priomon_node.orchestrator.history import History
 from priomon_results.measures import Publications
 from priomon_results.observer import Counts, Look, Observer, Traffic

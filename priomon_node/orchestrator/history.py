@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from priomon_sim.checkers.history import UNKNOWN, Cluster, Kept, Moment, Sending, held_as
 from priomon_sim.checkers.weather import Weather
 from priomon_sim.examiner import Examination, Examiner
+from priomon_sim.faults.timeline import Planned
 from priomon_sim.ledger import Ledger
-from priomon_sim.timeline import Planned
 
 ABSENT = 3  # probes without a look after which a node is not there; single ones are late on a busy machine
 Rows = NDArray[np.int64]

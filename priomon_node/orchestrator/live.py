@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from priomon_core.config import DATAGRAM_STRATEGIES, SECOND
 from priomon_core.errors import PriomonError, SettingError
 from priomon_core.identity import Address
-from priomon_node.assignment import Assignment, LinkPlan
+from priomon_node.experiment.assignment import Assignment, LinkPlan
 from priomon_node.orchestrator.diaries import Diaries
 from priomon_node.orchestrator.history import History
 from priomon_node.orchestrator.remote import AgentError, Remote
@@ -29,7 +29,7 @@ from priomon_sim import topology
 from priomon_sim.chronicle import Chronicle, longest_suspicion
 from priomon_sim.examiner import cluster_of
 from priomon_sim.lives import Lives
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 from priomon_sim.world import Blueprint
 
 POLL = 1.0  # seconds between two times that an agent's diary is read

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from priomon_core.config import SECOND
-from priomon_node.script import Alter, Cut, Freeze, Life, Mend, Planned, Restore, Skew
+from priomon_node.experiment.script import Alter, Cut, Freeze, Life, Mend, Planned, Restore, Skew
 from priomon_sim.driver import stream
+from priomon_sim.faults.timeline import Alters, Crashes, Cuts, Freezes, Leaves, Mends, Restores, Skews, Starts, Thaws, Timeline
 from priomon_sim.lives import Lives
-from priomon_sim.timeline import Alters, Crashes, Cuts, Freezes, Leaves, Mends, Restores, Skews, Starts, Thaws, Timeline
 
 GOODBYE = SECOND // 2  # what a node that leaves said last is under way for so long, in its own process, before that makes room for the next
 

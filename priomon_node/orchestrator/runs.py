@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 
 from priomon_core.errors import PriomonError
-from priomon_node.experiment import ConflictError
+from priomon_node.experiment.switch import ConflictError
 from priomon_node.orchestrator.live import SILENCE, LiveRun, Member, check
 from priomon_node.orchestrator.progress import Phase, Progress
 from priomon_node.orchestrator.recruit import StoppedError
@@ -19,7 +19,7 @@ from priomon_node.orchestrator.validation import database, validate
 from priomon_node.view import endpoint
 from priomon_results.files import OutputError
 from priomon_sim.experiment import InterruptedRunError
-from priomon_sim.scenario import Scenario, load
+from priomon_sim.scenario.document import Scenario, load
 
 Say = Callable[[str], None]
 Recruit = Callable[[Scenario, Say, Event], AbstractContextManager[Sequence[Member]]]
@@ -166,7 +166,7 @@ def check_writable(folder: Path) -> None:
 
 def _compare(scenario: Scenario, folder: Path) -> list[str]:
     """Draw the comparison of the live and the simulated runs; returns the measures that are outside their tolerances."""
-    from priomon_sim.cli_compare import comparison
+    from priomon_sim.cli.compare import comparison
 
     found = comparison(database(folder, scenario), None, (), folder / "compare")
     return [row.measure.name for row in found.rows if row.inside is False]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from priomon_core.errors import PriomonError
 from priomon_node.orchestrator.live import check
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 
 
 class UnknownScenarioError(PriomonError):

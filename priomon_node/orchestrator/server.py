@@ -33,7 +33,7 @@ from starlette.staticfiles import StaticFiles
 
 from priomon_core.errors import SettingError
 from priomon_node.events import EventSource
-from priomon_node.experiment import ConflictError
+from priomon_node.experiment.switch import ConflictError
 from priomon_node.http_api import EventStream
 from priomon_node.orchestrator.archive import AbsentError, Archive
 from priomon_node.orchestrator.page_access import Gate, let_in
@@ -41,7 +41,7 @@ from priomon_node.orchestrator.pages import explain, page, wants_page
 from priomon_node.orchestrator.runs import Runs
 from priomon_node.orchestrator.scenarios import UnknownScenarioError, choices, locate
 from priomon_results.files import OutputError
-from priomon_sim.scenario_problems import ScenarioError
+from priomon_sim.scenario.problems import ScenarioError
 
 EVERY = 1.0  # seconds between two looks at the run for those who listen
 LARGEST_FORM = 64 << 10  # bytes

@@ -13,7 +13,7 @@ from priomon_results.schema import Status
 from priomon_results.store import RunWriter, Store
 from priomon_results.summary import Summary, summarise
 from priomon_sim.experiment import InterruptedRunError, Progress, describe, draw, execute, save_scenario
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 from priomon_sim.world import Series, draft
 
 Watch = Callable[[Scenario, str], AbstractContextManager[Progress]]  # (scenario, "live" or "simulated")

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from priomon_sim.lives import Lives
-from priomon_sim.timeline import (
+from priomon_sim.faults.timeline import (
     Action,
     Alters,
     Crashes,
@@ -22,6 +21,7 @@ from priomon_sim.timeline import (
     Starts,
     Thaws,
 )
+from priomon_sim.lives import Lives
 
 
 class Weather:

@@ -19,7 +19,7 @@ from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN
 from priomon_node import prometheus
 from priomon_node.agent import Agent
-from priomon_node.cli import main as cli
+from priomon_node.cli.main import main as cli
 from priomon_node.peers import Peers
 from priomon_node.settings import GOSSIP_PORT, HTTP_PORT, OTHER_VARIABLES, PREFIX, READERS, load
 

@@ -18,8 +18,8 @@ from priomon_core.identity import Address
 from priomon_core.latency import Constant, Empirical, Latency, Lognormal, Normal, Uniform
 from priomon_core.links import Bernoulli, GilbertElliott, LinkModel
 from priomon_core.metrics import CPU, Metric, Priority
-from priomon_node.assignment import Assignment, LinkPlan, read_assignment
-from priomon_node.script import Alter, Cut, Freeze, Life, Mend, Mishap, Planned, Restore, Skew
+from priomon_node.experiment.assignment import Assignment, LinkPlan, read_assignment
+from priomon_node.experiment.script import Alter, Cut, Freeze, Life, Mend, Mishap, Planned, Restore, Skew
 
 Json = dict[str, Any]
 

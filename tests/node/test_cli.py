@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from priomon_node.cli import main
+from priomon_node.cli.main import main
 
 RECORD = [sys.executable, "-m", "priomon_node", "record"]
 
@@ -93,7 +93,7 @@ def test_every_verb_shows_an_example() -> None:
 
 
 def test_help_does_not_wait_for_psutil() -> None:
-    program = "import sys, priomon_node.cli; print(*sys.modules)"
+    program = "import sys, priomon_node.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert "click" in loaded
     assert "psutil" not in loaded

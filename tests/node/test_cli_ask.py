@@ -24,7 +24,7 @@ from priomon_core.identity import Address, Identity
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_core.watch import Watch
 from priomon_core.why import told
-from priomon_node import cli_ask
+from priomon_node.cli import ask as cli_ask
 from priomon_node.events import EventSource, Subscription
 from priomon_node.http_api import create_app, serve
 
@@ -256,6 +256,6 @@ def test_what_is_no_url_is_a_usage_error(url: str) -> None:
 
 def test_asking_loads_no_server() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, priomon_node.cli_ask; print(*sys.modules)"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", "import sys, priomon_node.cli.ask; print(*sys.modules)"], capture_output=True, text=True, check=True
     )
     assert {"starlette", "uvicorn", "asyncio", "urllib.request", "priomon_core.holdings"}.isdisjoint(done.stdout.split())

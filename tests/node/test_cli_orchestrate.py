@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from priomon_node.cli import main
+from priomon_node.cli.main import main
 from priomon_results.store import Store
 
 Orchestrating = Callable[..., AbstractContextManager[Any]]

@@ -18,7 +18,7 @@ from priomon_core.why import why as reasons
 from priomon_node import prometheus, view
 from priomon_node.agent import Agent
 from priomon_node.events import EventSource
-from priomon_node.experiment import Stage
+from priomon_node.experiment.switch import Stage
 from priomon_node.http_api import create_app
 from priomon_node.peers import Peers
 

@@ -19,14 +19,14 @@ from priomon_core.links import LinkModel
 from priomon_core.metrics import CPU, MEMORY, STORAGE, Metric
 from priomon_node import run as run_module
 from priomon_node.agent import Agent
-from priomon_node.assignment import Assignment, LinkPlan
 from priomon_node.events import EventSource
-from priomon_node.experiment import Experiment, Stage
+from priomon_node.experiment.assignment import Assignment, LinkPlan
+from priomon_node.experiment.part import Part
+from priomon_node.experiment.script import Life
+from priomon_node.experiment.switch import Experiment, Stage
 from priomon_node.http_api import create_app
 from priomon_node.keys import Key, Keyring
-from priomon_node.part import Part
 from priomon_node.peers import Peers
-from priomon_node.script import Life
 from priomon_node.seal import Seal
 
 TOKEN = "s3cret"
@@ -81,7 +81,7 @@ class Node:
 
     def __init__(self, loop: Any, monkeypatch: pytest.MonkeyPatch, seal: Seal | None = None, switch: bool = True) -> None:
         clocks = {"monotonic": loop.nanoseconds, "unix": loop.nanoseconds}
-        monkeypatch.setattr("priomon_node.experiment.Part", partial(Part, **clocks))
+        monkeypatch.setattr("priomon_node.experiment.switch.Part", partial(Part, **clocks))
         self.loop = loop
         self.log: list[str] = []
         self.happened: list[str] = []

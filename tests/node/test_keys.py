@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priomon_node.cli_keys import keygen, keys
+from priomon_node.cli.keys import keygen, keys
 from priomon_node.keys import KEY_LENGTH, Key, Keyring, KeyringError, write_key
 
 ONE, TWO = Key(bytes(range(32))), Key(bytes(range(1, 33)))

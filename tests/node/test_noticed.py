@@ -10,7 +10,7 @@ import pytest
 from priomon_core import events
 from priomon_core.errors import SettingError
 from priomon_core.events import Died, Event, Flapping, Forgotten, Joined, Left, Refuted, Restarted, Stalled, Suspected
-from priomon_node.noticed import KINDS, fields_of, from_json, kind_of, to_json
+from priomon_node.experiment.noticed import KINDS, fields_of, from_json, kind_of, to_json
 
 EVENTS: list[tuple[Event, str, dict[str, Any]]] = [
     (Joined(1, 2, "a"), "joined", {"name": "a"}),

@@ -22,17 +22,17 @@ from priomon_core.metrics import CPU, MEMORY, Metric
 from priomon_core.rumours import State
 from priomon_core.strategies.by_name import create
 from priomon_node.agent import Agent
-from priomon_node.assignment import Assignment, LinkPlan
+from priomon_node.experiment.assignment import Assignment, LinkPlan
+from priomon_node.experiment.part import Part
+from priomon_node.experiment.script import Life
+from priomon_node.experiment.subject import Subject
 from priomon_node.orchestrator.roles import cast
-from priomon_node.part import Part
-from priomon_node.script import Life
-from priomon_node.subject import Subject
 from priomon_sim.clock import Clock
 from priomon_sim.driver import Driver, stream
-from priomon_sim.faults import inject
+from priomon_sim.faults.inject import inject
+from priomon_sim.faults.timeline import Timeline
 from priomon_sim.lives import Lives, identities
-from priomon_sim.scenario_faults import Faults
-from priomon_sim.timeline import Timeline
+from priomon_sim.scenario.faults import Faults
 
 METRICS = (CPU, MEMORY)
 PERIOD = SECOND // 10

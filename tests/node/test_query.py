@@ -20,8 +20,8 @@ from priomon_core.errors import QueryError
 from priomon_core.identity import Address, Identity
 from priomon_core.metrics import BUILT_IN
 from priomon_core.quorum_level import parse_level
-from priomon_node import cli_ask
 from priomon_node.agent import Agent
+from priomon_node.cli import ask as cli_ask
 from priomon_node.events import EventSource
 from priomon_node.http_api import create_app, serve
 from priomon_node.peers import Peers

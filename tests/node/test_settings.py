@@ -15,7 +15,7 @@ from priomon_core.config import SECOND, DetectionSettings, GossipSettings
 from priomon_core.errors import SettingError
 from priomon_core.identity import Address
 from priomon_core.metrics import BUILT_IN, Metric, Priority
-from priomon_node.cli_config import config
+from priomon_node.cli.config import config
 from priomon_node.custom_metrics import MetricSource
 from priomon_node.metric_settings import DECLARED
 from priomon_node.settings import AgentSettings, flags, is_loopback, load, parse_address, show

@@ -13,7 +13,7 @@ import pytest
 
 from priomon_results.schema import RunHeader, RunRows
 from priomon_results.store import Store
-from priomon_results.sweep_store import Planned, PointStatus, SweepHeader, begin_sweep, planned_points, record
+from priomon_results.sweep.store import Planned, PointStatus, SweepHeader, begin_sweep, planned_points, record
 
 METRICS = ("cpu", "memory", "network", "storage")
 MakeRun = Callable[..., RunRows]

@@ -31,7 +31,7 @@ from priomon_results.compare import (
     quartiles,
     two_groups,
 )
-from priomon_results.plots_compare import PLOTS, coverage, dissemination, distribution, draw_comparison, traffic
+from priomon_results.plots.compare import PLOTS, coverage, dissemination, distribution, draw_comparison, traffic
 from priomon_results.schema import Run, RunRows
 
 MakeRun = Callable[..., RunRows]

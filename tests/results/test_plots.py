@@ -16,11 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 
-from priomon_results.plot_style import by_scenario, caption, in_bytes, over_seeds, save, unit_of
-from priomon_results.plots import LARGEST_VECTOR, PLOTS, draw_all, topology
-from priomon_results.plots_distribution import distribution, drift, spread
-from priomon_results.plots_over_time import convergence, published_over_time, traffic
-from priomon_results.plots_shares import published_filtered, traffic_by_strategy
+from priomon_results.plots.distribution import distribution, drift, spread
+from priomon_results.plots.over_time import convergence, published_over_time, traffic
+from priomon_results.plots.run import LARGEST_VECTOR, PLOTS, draw_all, topology
+from priomon_results.plots.shares import published_filtered, traffic_by_strategy
+from priomon_results.plots.style import by_scenario, caption, in_bytes, over_seeds, save, unit_of
 from priomon_results.schema import RunRows
 from priomon_results.store import Store
 
@@ -63,7 +63,7 @@ import sys
 import matplotlib
 matplotlib.rcParams["font.size"] = float(sys.argv[2])  # the reader's own settings must not matter
 from pathlib import Path
-from priomon_results.plots import draw_all
+from priomon_results.plots.run import draw_all
 from priomon_results.store import Store
 with Store({str(tmp_path / "fake.sqlite")!r}, readonly=True) as store:
     draw_all(store, [1], Path(sys.argv[1]))

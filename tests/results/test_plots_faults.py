@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from priomon_results.plots import PLOTS
-from priomon_results.plots_faults import MOST_LINES, alive, detection, mark_faults
+from priomon_results.plots.faults import MOST_LINES, alive, detection, mark_faults
+from priomon_results.plots.run import PLOTS
 from priomon_results.schema import Rows, RunRows
 
 MakeRun = Callable[..., RunRows]

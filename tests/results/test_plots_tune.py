@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 
 from priomon_results.frontier import Mark
-from priomon_results.plots_tune import draw_frontier, frontier_plot
+from priomon_results.plots.tune import draw_frontier, frontier_plot
 
 MARKS = [
     Mark(1, "scuttlebutt", 4.0, 200.0, False, True, 1),

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priomon_results.plots_queries import queries
+from priomon_results.plots.queries import queries
 from priomon_results.queries import Query, QueryTotals
 from priomon_results.schema import RunRows
 

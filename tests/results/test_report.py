@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from priomon_results.files import OutputError
-from priomon_results.plot_style import LARGEST_SVG
-from priomon_results.plots import PLOTS, draw_all
+from priomon_results.plots.run import PLOTS, draw_all
+from priomon_results.plots.style import LARGEST_SVG
 from priomon_results.report import measures, sentences, write_report
 from priomon_results.schema import RunRows
 from priomon_results.store import Store

@@ -10,7 +10,7 @@ import pytest
 
 from priomon_results.compare import CompareError
 from priomon_results.store import Store
-from priomon_results.sweep_compare import EVERYWHERE, Difference, SweepComparison, compare_sweeps, holds_sweeps
+from priomon_results.sweep.compare import EVERYWHERE, Difference, SweepComparison, compare_sweeps, holds_sweeps
 
 MakeSweep = Callable[..., Path]
 

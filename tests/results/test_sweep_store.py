@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from priomon_results.compare import quartiles
 from priomon_results.schema import MIGRATIONS
 from priomon_results.store import Store
-from priomon_results.sweep_store import Planned, SweepError, SweepHeader, begin_sweep, find_sweep, planned_points, record, sweeps
+from priomon_results.sweep.store import Planned, SweepError, SweepHeader, begin_sweep, find_sweep, planned_points, record, sweeps
 
 MakeSweep = Callable[..., Path]
 HEADER = SweepHeader(scenario="a", scenario_hash="1", code_version="v", units={"n": "s"}, parameters={}, machine={})

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from pyarrow import parquet
 
 from priomon_results.export import write_columns
-from priomon_results.plots_sweep import chosen, draw_sweep, heat, overview, parallel, shape_of
+from priomon_results.plots.sweep import chosen, draw_sweep, heat, overview, parallel, shape_of
 from priomon_results.report_sweep import write_sweep_report
 from priomon_results.store import Store
-from priomon_results.sweep_store import SweepError
-from priomon_results.sweep_table import SweepTable, columns, grouped, read_table, shown, weights
+from priomon_results.sweep.store import SweepError
+from priomon_results.sweep.table import SweepTable, columns, grouped, read_table, shown, weights
 
 MakeSweep = Callable[..., Path]
 FANOUT, LOSS = "gossip.fanout", "network.loss"

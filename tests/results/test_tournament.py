@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from priomon_results.plots_tournament import draw_tournament, frontier, growth, layouts, told
+from priomon_results.plots.tournament import draw_tournament, frontier, growth, layouts, told
 from priomon_results.report_tournament import BY_FILTER, cells, columns, median, verdict, write_tournament_report
 from priomon_results.store import Store
-from priomon_results.sweep_store import SweepError
-from priomon_results.sweep_table import Value, read_table
+from priomon_results.sweep.store import SweepError
+from priomon_results.sweep.table import Value, read_table
 from priomon_results.tournament import Goal, Tournament, read_tournament
 
 MakeSweep = Callable[..., Path]

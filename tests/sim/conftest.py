@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from priomon_sim.scenario import Scenario, load
+from priomon_sim.scenario.document import Scenario, load
 
 SMALL = """
 nodes: 8

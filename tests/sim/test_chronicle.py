@@ -9,8 +9,8 @@ import pytest
 from priomon_core.config import DetectionSettings
 from priomon_core.events import Died, Event, Forgotten, Left, Refuted, Restarted, Suspected
 from priomon_sim.chronicle import Chronicle, longest_suspicion
+from priomon_sim.faults.timeline import Crashes, Cuts, Freezes, Leaves, Mends, Planned, Starts, Thaws
 from priomon_sim.lives import Lives
-from priomon_sim.timeline import Crashes, Cuts, Freezes, Leaves, Mends, Planned, Starts, Thaws
 
 SECOND = 1_000_000_000
 LIVES = Lives.of([2, 1, 1])

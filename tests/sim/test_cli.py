@@ -20,8 +20,8 @@ from click.testing import CliRunner, Result
 from priomon_results.schema import TABLES
 from priomon_results.store import Store
 from priomon_sim import experiment
-from priomon_sim.cli import main
-from priomon_sim.scenario import load, schema
+from priomon_sim.cli.main import main
+from priomon_sim.scenario.document import load, schema
 
 ROOT = Path(__file__).parents[2]
 PRIOMON = [sys.executable, "-m", "priomon_sim"]
@@ -222,7 +222,7 @@ def test_every_verb_explains_itself(path: tuple[str, ...]) -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    program = "import sys, priomon_sim.cli; print(*sys.modules)"
+    program = "import sys, priomon_sim.cli.main; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
     assert "click" in loaded
     assert not {"numba", "numpy", "networkx", "matplotlib", "pydantic", "rich", "sqlite_utils"} & set(loaded)
@@ -401,8 +401,8 @@ def test_a_full_disk_is_told_and_leaves_no_whole_run(small: Path) -> None:
 INTERRUPTIBLE = """
 import sys
 from contextlib import contextmanager
-from priomon_sim import progress
-from priomon_sim.cli import main
+from priomon_sim.cli import progress
+from priomon_sim.cli.main import main
 
 @contextmanager
 def show_progress(scenario, quiet):

@@ -10,9 +10,9 @@ from shutil import copy
 import pytest
 from click.testing import CliRunner, Result
 
-from priomon_results.plots_compare import PLOTS
+from priomon_results.plots.compare import PLOTS
 from priomon_sim import experiment
-from priomon_sim.cli import main
+from priomon_sim.cli.main import main
 
 PICTURES = {f"{name}.{kind}" for name, _ in PLOTS for kind in ("svg", "png")}
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from priomon_core.replica import Replica
-from priomon_sim import fuzz
-from priomon_sim.cli import main
+from priomon_sim.cli.main import main
+from priomon_sim.fuzz import campaign as fuzz
 
 
 def invoke(*words: str) -> Result:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from priomon_sim import sweep_dask, sweep_task
-from priomon_sim.cli import main
+from priomon_sim.cli.main import main
 from priomon_sim.experiment import InterruptedRunError
+from priomon_sim.sweep import dask as sweep_dask
+from priomon_sim.sweep import task as sweep_task
 
 SWEEP = """
 nodes: 6

@@ -9,10 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from priomon_node.settings import load as load_agent
-from priomon_sim import sweep_task, tune_sampler
-from priomon_sim.cli import main
+from priomon_sim.cli.main import main
 from priomon_sim.experiment import InterruptedRunError
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
+from priomon_sim.sweep import task as sweep_task
+from priomon_sim.tune import sampler as tune_sampler
 
 EASY = "lag_p99 <= 5 s, error_max <= 1 bound"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from priomon_sim.cli import main
+from priomon_sim.cli.main import main
 
 CRASH = "[{kind: crash, at: 5 s, nodes: node3}, {kind: leave, at: 5 s, nodes: node5}]"
 

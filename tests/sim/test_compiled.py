@@ -14,9 +14,9 @@ import pytest
 
 from priomon_results.store import Store
 from priomon_sim import compiled, provenance
+from priomon_sim.cli.tables import LARGE, summary_table
 from priomon_sim.experiment import execute
-from priomon_sim.scenario import Scenario
-from priomon_sim.tables import LARGE, summary_table
+from priomon_sim.scenario.document import Scenario
 
 ROOT = Path(__file__).parents[2]
 HIDDEN = "import sys; sys.modules['numba'] = None"
@@ -24,7 +24,7 @@ RUNS = """
 import json, sys
 from pathlib import Path
 from priomon_sim.compiled import HAS_NUMBA
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 from priomon_sim.topology import layout
 from priomon_sim.world import build
 

@@ -17,7 +17,7 @@ from priomon_sim.driver import Driver
 from priomon_sim.examine import examine
 from priomon_sim.examiner import usual_loss
 from priomon_sim.ledger import Ledger
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 from priomon_sim.world import draft
 
 CHAOS = (

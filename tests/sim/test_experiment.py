@@ -17,7 +17,7 @@ from priomon_results.store import Store
 from priomon_sim import experiment
 from priomon_sim.experiment import InterruptedRunError, check_baseline, execute, run_all, save_scenario, stored
 from priomon_sim.provenance import code_version
-from priomon_sim.scenario import Scenario, load
+from priomon_sim.scenario.document import Scenario, load
 
 MakeScenario = Callable[..., Scenario]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
-from priomon_sim.fault_rows import fault_rows
-from priomon_sim.timeline import Action, Alters, Crashes, Cuts, Freezes, Leaves, Mends, Restores, Skews, Starts, Thaws
+from priomon_sim.faults.rows import fault_rows
+from priomon_sim.faults.timeline import Action, Alters, Crashes, Cuts, Freezes, Leaves, Mends, Restores, Skews, Starts, Thaws
 
 SECOND = 1_000_000_000
 NAMES = ["a", "b", "c", "d", "e"]

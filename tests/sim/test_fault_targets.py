@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from priomon_core.errors import SettingError
-from priomon_sim.fault_targets import parse_targets
+from priomon_sim.faults.targets import parse_targets
 
 NAMES = [f"node{i:02}" for i in range(20)]
 DOWN = {3, 4, 15}

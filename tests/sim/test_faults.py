@@ -10,7 +10,7 @@ import pytest
 from priomon_core.events import Died, Left, Restarted, Suspected
 from priomon_sim.driver import BACKLOG, Driver
 from priomon_sim.lives import identities
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 from priomon_sim.world import build
 
 MakeScenario = Callable[..., Scenario]

@@ -12,11 +12,11 @@ import yaml
 from priomon_core.replica import Replica
 from priomon_sim.examine import examine
 from priomon_sim.examiner import Examination, Finding
-from priomon_sim.fuzz import FuzzError, examine_seed, fuzz
-from priomon_sim.fuzz_scenario import calm, random_scenario, scenario_of, sound
-from priomon_sim.fuzz_shrink import MOST_RUNS, shrink
-from priomon_sim.scenario import load
-from priomon_sim.scenario_faults import Fault
+from priomon_sim.fuzz.campaign import FuzzError, examine_seed, fuzz
+from priomon_sim.fuzz.scenario import calm, random_scenario, scenario_of, sound
+from priomon_sim.fuzz.shrink import MOST_RUNS, shrink
+from priomon_sim.scenario.document import load
+from priomon_sim.scenario.faults import Fault
 
 SEEDS = range(1, 61)
 SMALL = 12  # nodes: seconds for dozens
@@ -89,7 +89,7 @@ def test_shrinking_ends(drawn: dict[int, dict[str, Any]], monkeypatch: pytest.Mo
         runs.append(scenario)
         return Examination(found, None, 0)
 
-    monkeypatch.setattr("priomon_sim.fuzz_shrink.examine", examined)
+    monkeypatch.setattr("priomon_sim.fuzz.shrink.examine", examined)
     looked_for = Finding("Converges", 30.0, "somebody is missing")
     smallest, last = shrink(drawn[7], looked_for)
     assert 0 < len(runs) <= MOST_RUNS

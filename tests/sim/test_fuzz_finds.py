@@ -18,11 +18,11 @@ from priomon_core.replica import Replica
 from priomon_core.strategies.flow import Flow
 from priomon_core.wire import Ask, Call
 from priomon_sim.compiled import COMPILED
+from priomon_sim.faults.timeline import Freezes, Planned, Thaws, Timeline
 from priomon_sim.ledger import Ledger
 from priomon_sim.lives import Lives, identities
-from priomon_sim.scenario import Scenario
-from priomon_sim.scenario_faults import Fault, Pause
-from priomon_sim.timeline import Freezes, Planned, Thaws, Timeline
+from priomon_sim.scenario.document import Scenario
+from priomon_sim.scenario.faults import Fault, Pause
 from priomon_sim.world import build
 
 

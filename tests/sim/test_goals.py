@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from priomon_core.errors import SettingError
-from priomon_results.sweep_store import MEASURES, SETTLED_ERROR
+from priomon_results.sweep.store import MEASURES, SETTLED_ERROR
 from priomon_sim.goals import Goal, find_measure, identifier, in_asked_bounds, measures, parse_goals
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 
 KNOWN = {identifier(measure.name): measure for measure in MEASURES}
 NANOSECONDS = st.integers(0, 10**17).map(lambda ns: ns / 1e9)

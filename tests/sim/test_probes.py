@@ -12,7 +12,7 @@ import pytest
 from priomon_results.store import Store
 from priomon_results.summary import summarise
 from priomon_sim import experiment, probes
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 from priomon_sim.world import World, build
 
 MakeScenario = Callable[..., Scenario]

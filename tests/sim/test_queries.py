@@ -13,8 +13,8 @@ from priomon_core.config import SECOND
 from priomon_core.quorum_wire import Answer, Query
 from priomon_results.store import Store
 from priomon_sim.experiment import run_all
-from priomon_sim.scenario import Scenario
-from priomon_sim.scenario_problems import ScenarioError
+from priomon_sim.scenario.document import Scenario
+from priomon_sim.scenario.problems import ScenarioError
 from priomon_sim.world import World, build
 
 MakeScenario = Callable[..., Scenario]

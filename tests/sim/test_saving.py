@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from priomon_results.store import Store
-from priomon_sim.cli import main
+from priomon_sim.cli.main import main
 from priomon_sim.experiment import execute
 from priomon_sim.saving import ladder
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 
 MakeScenario = Callable[..., Scenario]
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from priomon_core.config import NO_LIMIT, GossipSettings
 from priomon_core.metrics import BUILT_IN, Metric, Priority
-from priomon_sim.scenario import Scenario, load, schema
-from priomon_sim.scenario_network import Constant, GilbertElliott, Lognormal
-from priomon_sim.scenario_problems import ScenarioError
-from priomon_sim.scenario_topology import Complete
-from priomon_sim.scenario_workload import RECORDED, Synthetic, Trace
-from priomon_sim.units import MILLISECOND, SECOND
+from priomon_sim.scenario.document import Scenario, load, schema
+from priomon_sim.scenario.network import Constant, GilbertElliott, Lognormal
+from priomon_sim.scenario.problems import ScenarioError
+from priomon_sim.scenario.topology import Complete
+from priomon_sim.scenario.units import MILLISECOND, SECOND
+from priomon_sim.scenario.workload import RECORDED, Synthetic, Trace
 
 SHIPPED = Path(__file__).parents[2] / "scenarios"
 MINIMAL = "nodes: 50\nduration: 20 s\nworkload: {kind: synthetic}\n"

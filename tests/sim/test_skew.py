@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from priomon_sim.driver import Driver
-from priomon_sim.scenario import Scenario
-from priomon_sim.skew import Skewed
+from priomon_sim.faults.skew import Skewed
+from priomon_sim.scenario.document import Scenario
 from priomon_sim.world import build
 
 SECOND = 1_000_000_000

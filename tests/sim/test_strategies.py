@@ -24,7 +24,7 @@ from priomon_sim.clock import Clock
 from priomon_sim.compiled_draws import COMPILED_DRAWS
 from priomon_sim.driver import Driver
 from priomon_sim.experiment import execute
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 
 METRICS = (*BUILT_IN, Metric("temperature", "K", 0.5, Priority.CRITICAL, signed=True))
 CODEC = Codec("test", METRICS)

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from priomon_sim.scenario import load
-from priomon_sim.scenario_problems import ScenarioError
-from priomon_sim.sweep_plan import Plan, plan
-from priomon_sim.sweep_space import Entry, Space, axis, drawn, product, together, union
-from priomon_sim.yaml_source import Place
+from priomon_sim.scenario.document import load
+from priomon_sim.scenario.problems import ScenarioError
+from priomon_sim.scenario.yaml_source import Place
+from priomon_sim.sweep.plan import Plan, plan
+from priomon_sim.sweep.space import Entry, Space, axis, drawn, product, together, union
 
 HEAD = "nodes: 8\nduration: 60 s\nworkload: {kind: synthetic}\n"
 HERE = Place("test")

@@ -13,15 +13,16 @@ import pytest
 from distributed import LocalCluster
 
 from priomon_results.store import Store, StoreError
-from priomon_results.sweep_store import planned_points
-from priomon_results.sweep_table import columns, read_table
-from priomon_sim import sweep_run, sweep_task
+from priomon_results.sweep.store import planned_points
+from priomon_results.sweep.table import columns, read_table
 from priomon_sim.experiment import InterruptedRunError
-from priomon_sim.sweep_dask import ClusterError
-from priomon_sim.sweep_plan import Plan, plan
-from priomon_sim.sweep_pools import Batch, Died, Processes, Result, Serial
-from priomon_sim.sweep_run import State, job_of, make_pool, run_sweep, store_plan
-from priomon_sim.sweep_task import Job, OtherCodeError, Outcome, run_batch
+from priomon_sim.sweep import run as sweep_run
+from priomon_sim.sweep import task as sweep_task
+from priomon_sim.sweep.dask import ClusterError
+from priomon_sim.sweep.plan import Plan, plan
+from priomon_sim.sweep.pools import Batch, Died, Processes, Result, Serial
+from priomon_sim.sweep.run import State, job_of, make_pool, run_sweep, store_plan
+from priomon_sim.sweep.task import Job, OtherCodeError, Outcome, run_batch
 
 SWEEP = """
 nodes: 6

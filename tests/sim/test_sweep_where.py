@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from priomon_core.errors import SettingError
-from priomon_sim.sweep_values import plain
-from priomon_sim.sweep_where import condition
+from priomon_sim.sweep.values import plain
+from priomon_sim.sweep.where import condition
 
 PATHS = ["gossip.fanout", "network.loss", "gossip.period", "gossip.strategy"]
 VALUES = {"gossip.fanout": 3, "network.loss": 0.2, "gossip.period": 0.5, "gossip.strategy": "demon"}

@@ -12,8 +12,7 @@ from pydantic import TypeAdapter
 
 from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
-from priomon_sim.scenario_faults import Faults
-from priomon_sim.timeline import (
+from priomon_sim.faults.timeline import (
     Alters,
     Crashes,
     Cuts,
@@ -28,6 +27,7 @@ from priomon_sim.timeline import (
     Timeline,
     TimelineError,
 )
+from priomon_sim.scenario.faults import Faults
 
 SECOND = 1_000_000_000
 DURATION = 100

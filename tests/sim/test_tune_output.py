@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from priomon_node.settings import load as load_agent
-from priomon_sim.scenario import Scenario, load
-from priomon_sim.tune_output import agent_settings, write_agent_file, write_scenario
+from priomon_sim.scenario.document import Scenario, load
+from priomon_sim.tune.output import agent_settings, write_agent_file, write_scenario
 
 ROOT = Path(__file__).parent.parent.parent
 Make = Callable[..., Scenario]

@@ -12,13 +12,13 @@ import pytest
 
 from priomon_results.store import Store
 from priomon_sim.experiment import InterruptedRunError
-from priomon_sim.sweep_pools import Batch, Result
-from priomon_sim.sweep_run import State
-from priomon_sim.sweep_task import Outcome, Task
-from priomon_sim.tune_plan import Problem, plan
-from priomon_sim.tune_run import Trial, TuneError, Tuning
-from priomon_sim.tune_sampler import Latin
-from priomon_sim.tune_space import Candidate
+from priomon_sim.sweep.pools import Batch, Result
+from priomon_sim.sweep.run import State
+from priomon_sim.sweep.task import Outcome, Task
+from priomon_sim.tune.plan import Problem, plan
+from priomon_sim.tune.run import Trial, TuneError, Tuning
+from priomon_sim.tune.sampler import Latin
+from priomon_sim.tune.space import Candidate
 
 Figures = tuple[float | None, float]  # lag p99 and bytes; no lag: the run fails
 SEEDS = range(1, 4)

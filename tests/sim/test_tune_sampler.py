@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from priomon_sim import tune_sampler
-from priomon_sim.tune_plan import plan
-from priomon_sim.tune_sampler import BATCH, Latin, Parzen, Refined, Sampler, SamplerError, make_sampler
-from priomon_sim.tune_space import Candidate, SearchSpace
+from priomon_sim.tune import sampler as tune_sampler
+from priomon_sim.tune.plan import plan
+from priomon_sim.tune.sampler import BATCH, Latin, Parzen, Refined, Sampler, SamplerError, make_sampler
+from priomon_sim.tune.space import Candidate, SearchSpace
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from priomon_core.errors import SettingError
-from priomon_sim.tune_plan import Problem, plan
-from priomon_sim.tune_space import FACTORS, SearchSpace
+from priomon_sim.tune.plan import Problem, plan
+from priomon_sim.tune.space import FACTORS, SearchSpace
 
 ROOT = Path(__file__).parent.parent.parent
 LAG = "lag_p99 <= 3 s"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from priomon_core.errors import SettingError
-from priomon_sim.units import DURATION, POSITIVE_DURATION, RATE, SHARE, SIZE, Duration, Quantity, Rate, Share, Size
+from priomon_sim.scenario.units import DURATION, POSITIVE_DURATION, RATE, SHARE, SIZE, Duration, Quantity, Rate, Share, Size
 
 DECADE = 87_600 * 3600 * 10**9
 

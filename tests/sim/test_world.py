@@ -14,7 +14,7 @@ from priomon_core.links import Links
 from priomon_core.strategies.demon import Demon
 from priomon_core.strategies.scuttlebutt import Scuttlebutt
 from priomon_sim.lives import identities
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 from priomon_sim.topology import TopologyError
 from priomon_sim.world import Series, World, build, draft
 

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from priomon_sim.scenario_problems import ScenarioError
-from priomon_sim.yaml_source import Place, Source, read, scalar
+from priomon_sim.scenario.problems import ScenarioError
+from priomon_sim.scenario.yaml_source import Place, Source, read, scalar
 
 
 def source(folder: Path, text: str | bytes) -> Source:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from priomon_sim.cli import main
+from priomon_sim.cli.main import main
 
 REFERENCE = Path(__file__).parent.parent.parent / "results" / "reference"
 ADVICE = """the protocol costs something else than before; if that is meant, keep the new figures:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 from priomon_sim.world import build
 
 SCENARIO = """

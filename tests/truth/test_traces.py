@@ -9,7 +9,7 @@ import pytest
 
 from priomon_results.store import Store
 from priomon_sim.experiment import execute
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 
 SCENARIO = """
 nodes: 40
@@ -25,7 +25,7 @@ workload: {kind: synthetic}
 HASH = """
 import sys
 from pathlib import Path
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 from priomon_sim.world import build
 scenario = load(Path(sys.argv[1]), [("seed", sys.argv[2])])
 driver = build(scenario).driver

@@ -16,12 +16,12 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from priomon_node.cli import main
+from priomon_node.cli.main import main
 from priomon_node.orchestrator.diaries import Diaries
 from priomon_results.store import Store, StoreError
 from priomon_sim.examiner import Examination, Finding
 from priomon_sim.experiment import execute
-from priomon_sim.scenario import load
+from priomon_sim.scenario.document import load
 
 PATIENCE = 30.0  # seconds until a test that waits for something gives up; it goes on as soon as that has happened
 TRACE = Path(__file__).parents[3] / "scenarios/traces/workstation.csv.gz"
@@ -34,7 +34,7 @@ workload: {{kind: trace, path: {TRACE}}}
 measure: {{every: 200 ms, spread_every: 50 ms}}
 """
 # As `python -m priomon_node`, with agents that soon miss an orchestrator.
-IMPATIENT = "from priomon_node.orchestrator import live; live.PATIENCE = 2.0; from priomon_node.cli import main; main()"
+IMPATIENT = "from priomon_node.orchestrator import live; live.PATIENCE = 2.0; from priomon_node.cli.main import main; main()"
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_live_run_is_what_its_twin_is(scenario: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_checker_objects_to_is_told_and_is_a_failure(scenario: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("priomon_sim.cli_compare.Comparison.inside", True)
+    monkeypatch.setattr("priomon_sim.cli.compare.Comparison.inside", True)
     found = Examination(Finding("VersionsGrow", 2.0, "at node0 the version of node1 went back from 3 to 1"), None, 9)
     monkeypatch.setattr(Diaries, "examine", lambda self: found)
     done = CliRunner().invoke(main, ["cluster", str(scenario), "-o", str(tmp_path / "out")])

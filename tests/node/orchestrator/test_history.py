@@ -14,9 +14,9 @@ from priomon_node.orchestrator.history import ABSENT, History
 from priomon_sim.checkers.history import Cluster
 from priomon_sim.checkers.verdicts import refutation_time
 from priomon_sim.examiner import Examination
+from priomon_sim.faults.timeline import Crashes, Planned, Starts
 from priomon_sim.ledger import Ledger
 from priomon_sim.lives import Lives
-from priomon_sim.timeline import Crashes, Planned, Starts
 
 PEERS = [[1, 2], [0, 2], [0, 1]]
 HEADERS = 28

@@ -23,7 +23,7 @@ from priomon_node.orchestrator.validation import database, execute_live, validat
 from priomon_results.schema import RunRows
 from priomon_results.store import Store
 from priomon_sim.experiment import InterruptedRunError
-from priomon_sim.scenario import Scenario, load
+from priomon_sim.scenario.document import Scenario, load
 from priomon_sim.world import draft
 
 TRACE = Path(__file__).parents[3] / "scenarios/traces/workstation.csv.gz"

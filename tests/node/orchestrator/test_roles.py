@@ -12,11 +12,11 @@ from pydantic import TypeAdapter
 from priomon_core.config import SECOND
 from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
+from priomon_node.experiment.script import Alter, Cut, Freeze, Mend, Restore, Skew
 from priomon_node.orchestrator.roles import GOODBYE, Role, cast
-from priomon_node.script import Alter, Cut, Freeze, Mend, Restore, Skew
+from priomon_sim.faults.timeline import Timeline
 from priomon_sim.lives import Lives, identities
-from priomon_sim.scenario_faults import Faults
-from priomon_sim.timeline import Timeline
+from priomon_sim.scenario.faults import Faults
 
 NODES = 4
 NAMES = [identity.name for identity in identities(NODES)]

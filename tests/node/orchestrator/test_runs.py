@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from priomon_core.errors import SettingError
-from priomon_node.experiment import ConflictError
+from priomon_node.experiment.switch import ConflictError
 from priomon_node.orchestrator import runs as runs_module
 from priomon_node.orchestrator.fleet import Fleet
 from priomon_node.orchestrator.live import Member
@@ -19,8 +19,8 @@ from priomon_node.orchestrator.recruit import RecruitError, StoppedError
 from priomon_node.orchestrator.runs import Runs, Say
 from priomon_results.files import OutputError
 from priomon_results.store import Store
-from priomon_sim.scenario import Scenario
-from priomon_sim.scenario_problems import ScenarioError
+from priomon_sim.scenario.document import Scenario
+from priomon_sim.scenario.problems import ScenarioError
 
 TRACE = Path(__file__).parents[3] / "scenarios/traces/workstation.csv.gz"
 SCENARIO = f"""

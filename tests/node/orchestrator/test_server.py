@@ -22,7 +22,7 @@ from priomon_node.orchestrator.page_access import COOKIE, cookie
 from priomon_node.orchestrator.recruit import StoppedError
 from priomon_node.orchestrator.runs import Runs, Say
 from priomon_node.orchestrator.server import create_app, tell
-from priomon_sim.scenario import Scenario
+from priomon_sim.scenario.document import Scenario
 
 TOKEN = "s3cret"
 BROWSER = {"accept": "text/html,application/xhtml+xml"}

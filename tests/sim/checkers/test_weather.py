@@ -8,8 +8,8 @@ from priomon_core.config import SECOND
 from priomon_core.latency import Constant
 from priomon_core.links import LinkModel
 from priomon_sim.checkers.weather import Weather
+from priomon_sim.faults.timeline import Action, Alters, Crashes, Cuts, Freezes, Leaves, Mends, Restores, Skews, Starts, Thaws
 from priomon_sim.lives import Lives
-from priomon_sim.timeline import Action, Alters, Crashes, Cuts, Freezes, Leaves, Mends, Restores, Skews, Starts, Thaws
 
 LIVES = Lives.of([1, 2, 1])
 FIRST = [slots[0] for slots in LIVES.slots]

@@ -1,0 +1,1 @@
+"""The command line of agents: `main` is its entry, each other file some of the verbs."""

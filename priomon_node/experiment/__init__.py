@@ -1,0 +1,1 @@
+"""An agent's part in an experiment: samples, links and faults that an orchestrator hands it."""

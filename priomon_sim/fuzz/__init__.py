@@ -1,0 +1,1 @@
+"""Random scenarios, to be examined."""

@@ -1,0 +1,1 @@
+"""Searching the settings that meet goals at the least cost."""
