@@ -27,7 +27,7 @@ class GossipSettings:
     """How a node gossips. Raises `SettingError` when a value is out of range."""
 
     strategy: str = setting(
-        "scuttlebutt",
+        "tree",
         "",
         "How knowledge travels. scuttlebutt: a digest, then what either side lacks; rumor: what is new to random peers until most know it; "
         "tree: what is new over a tree, to each node once; demon, in simulations only: the prototype's (all counters, JSON over HTTP).",

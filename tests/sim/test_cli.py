@@ -107,7 +107,7 @@ def test_show_lists_the_runs(results: tuple[Path, Result]) -> None:
     assert (listed["scenario"], listed["seed"], listed["status"]) == ("small", 1, "complete")
     table = run("show", database)
     assert table.exit_code == 0
-    assert "scuttlebutt" in table.stdout
+    assert "tree" in table.stdout
 
 
 def test_plot_and_report_draw_what_is_stored(results: tuple[Path, Result], tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_results_are_under_the_scenarios_name_and_a_table_sums_them_up(small: Pa
     told = run(small)
     assert told.exit_code == 0
     assert (small.parent / "results/small/small.db").is_file()
-    for word in ("small: 8 nodes, 6 s, scuttlebutt", "seed 1", "cpu: published", "wall time", "report: results/small/report.html"):
+    for word in ("small: 8 nodes, 6 s, tree", "seed 1", "cpu: published", "wall time", "report: results/small/report.html"):
         assert word in told.stdout
     quiet = run(small, "--quiet")
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")

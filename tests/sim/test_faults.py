@@ -70,7 +70,13 @@ def test_a_restarted_node_is_its_next_generation_and_knows_nothing(run: Callable
 
 
 def test_a_node_that_is_down_has_no_timers_left_that_move_its_next_life(run: Callable[..., Driver]) -> None:
-    driver = to(run("{kind: crash, at: 5500 ms, nodes: node3, back_after: 100 ms}", **{"detection.detector": "none"}), 20)
+    driver = to(
+        run(
+            "{kind: crash, at: 5500 ms, nodes: node3, back_after: 100 ms}",
+            **{"detection.detector": "none", "gossip.strategy": "scuttlebutt"},
+        ),
+        20,
+    )
     before = driver.datagrams_sent[X], driver.samples[X]
     to(driver, 30)
     assert driver.samples[X] - before[1] == 10  # one a second, not one for each life

@@ -44,7 +44,7 @@ def test_who_hears_of_its_former_life_before_it_speaks_refuses_it(scenario: Call
 def test_a_call_from_a_stranger_begins_an_exchange(scenario: Callable[..., Scenario]) -> None:
     """Both may have restarted while they were apart, and each be nobody's peer but the other's."""
     fault = "faults=[{kind: crash, at: 3 s, nodes: node0, back_after: 1 s}]"
-    driver = build(scenario("nodes=2", "detection.detector=swim", fault)).driver
+    driver = build(scenario("nodes=2", "gossip.strategy=scuttlebutt", "detection.detector=swim", fault)).driver
     driver.clock.run_to(4 * SECOND)
     index = driver.lives.names.index("node0")
     caller, node = driver.nodes[1 - index].replica, driver.nodes[index]

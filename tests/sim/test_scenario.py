@@ -44,7 +44,7 @@ def test_the_smallest_scenario_has_the_documented_defaults(tmp_path: Path) -> No
     assert (it.name, it.seed, it.nodes, it.duration, it.filter, it.start) == ("it", 1, 50, 20 * SECOND, "bounded", "cold")
     assert it.enabled_metrics() == BUILT_IN
     assert it.gossip.settings() == GossipSettings()
-    assert it.gossip.strategy == "scuttlebutt"
+    assert it.gossip.strategy == "tree"
     assert isinstance(it.topology, Complete)
     assert isinstance(it.network.latency, Constant)
     assert it.network.latency.value == MILLISECOND

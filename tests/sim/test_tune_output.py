@@ -62,8 +62,8 @@ def test_an_agent_reads_what_the_scenario_says(scenario: Make, tmp_path: Path) -
 
 def test_agents_are_told_no_more_than_differs(scenario: Make) -> None:
     assert agent_settings(scenario()) == {"period": 1.0, "fanout": 1, "sample_every": 1.0, "detector": "none"}
-    pushed = agent_settings(scenario("gossip={strategy: tree, flushes: 4, degree: 6}"))
-    assert {name: pushed[name] for name in ("strategy", "flushes", "degree")} == {"strategy": "tree", "flushes": 4, "degree": 6}
+    pushed = agent_settings(scenario("gossip={strategy: rumor, flushes: 4, hot: 3}"))
+    assert {name: pushed[name] for name in ("strategy", "flushes", "hot")} == {"strategy": "rumor", "flushes": 4, "hot": 3}
 
 
 def test_what_agents_cannot_be_told_is_said(scenario: Make, tmp_path: Path) -> None:

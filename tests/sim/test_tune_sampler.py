@@ -12,10 +12,12 @@ from priomon_sim.tune.plan import plan
 from priomon_sim.tune.sampler import BATCH, Latin, Parzen, Refined, Sampler, SamplerError, make_sampler
 from priomon_sim.tune.space import Candidate, SearchSpace
 
+OWN = [("gossip.strategy", "scuttlebutt")]
+
 
 @pytest.fixture
 def space(small: Path) -> SearchSpace:
-    return plan(small, [], ["lag_p99 <= 3 s"], "bytes", [], None, 1).space
+    return plan(small, OWN, ["lag_p99 <= 3 s"], "bytes", [], None, 1).space
 
 
 def without_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +73,7 @@ def test_what_failed_does_not_stop_the_estimator(space: SearchSpace) -> None:
 
 
 def test_the_estimator_ends_where_nothing_new_is_left(small: Path) -> None:
-    space = plan(small, [], ["lag_p99 <= 3 s"], "bytes", ["period", "strategy", "flushes", "degree"], None, 1).space
+    space = plan(small, OWN, ["lag_p99 <= 3 s"], "bytes", ["period", "strategy", "flushes", "degree"], None, 1).space
     sampler = Parzen(space, 50, 1)
     asked = sampler.ask()
     sampler.tell([(1.0, [0.0])] * len(asked))

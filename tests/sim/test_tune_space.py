@@ -74,7 +74,7 @@ def test_a_strategy_of_the_scenario_that_is_not_searched_is_a_choice(problem: Ma
 
 
 def test_axes_that_do_not_matter_to_a_strategy_do_not_tell_candidates_apart(problem: Make) -> None:
-    space = problem().space
+    space = problem(settings=[("gossip.strategy", "scuttlebutt")]).space
     scuttlebutt, rumor, tree = ((strategy, 4, 0, 3, 2) for strategy in range(3))
     assert [*space.chosen(scuttlebutt)] == ["strategy", "period", "fanout"]
     assert space.relevant(scuttlebutt) == (*scuttlebutt[:3], *space.own[3:])
@@ -95,7 +95,7 @@ def test_beside_a_candidate_is_what_differs_by_one_step(problem: Make) -> None:
 
 
 def test_steps_that_change_nothing_are_none(problem: Make) -> None:
-    space = problem(kept=["period", "fanout"]).space
+    space = problem(settings=[("gossip.strategy", "scuttlebutt")], kept=["period", "fanout"]).space
     assert {*space.beside(space.own)} == {(1, *space.own[1:]), (2, *space.own[1:])}
 
 

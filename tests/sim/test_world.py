@@ -12,7 +12,7 @@ from priomon_core.config import SEAL_OVERHEAD, SECOND
 from priomon_core.errors import SettingError
 from priomon_core.links import Links
 from priomon_core.strategies.demon import Demon
-from priomon_core.strategies.scuttlebutt import Scuttlebutt
+from priomon_core.strategies.tree import Tree
 from priomon_sim.lives import identities
 from priomon_sim.scenario.document import Scenario
 from priomon_sim.topology import TopologyError
@@ -38,7 +38,7 @@ def test_defaults(world: Callable[..., World]) -> None:
     it = world()
     assert [metric.name for metric in it.metrics] == ["cpu", "memory", "network", "storage"]
     assert it.driver.settings == it.scenario.gossip.settings()
-    assert all(isinstance(node.strategy, Scuttlebutt) for node in it.driver.nodes)
+    assert all(isinstance(node.strategy, Tree) for node in it.driver.nodes)
     assert [list(node.peers) for node in it.driver.nodes] == [[p for p in range(8) if p != node] for node in range(8)]
     assert set(delays(it.driver.links)) == {MILLISECOND}
     assert not it.driver.versions.any()
