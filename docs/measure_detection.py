@@ -96,6 +96,7 @@ duration: 150 s
 sample_every: 60 s
 seed: {seed}
 metrics: {{memory: {{enabled: false}}, network: {{enabled: false}}, storage: {{enabled: false}}}}
+gossip: {{strategy: scuttlebutt}}
 network: {{latency: {{kind: uniform, low: 1 ms, high: 20 ms}}}}
 detection: {{detector: swim, longest_suspicion: {longest}}}
 faults: [{{kind: starve, at: 15 s, lasts: 120 s, nodes: {nodes}, blocked: {blocked} ms, running: {running} ms}}]
@@ -180,6 +181,7 @@ nodes: {nodes}
 duration: {end} s
 sample_every: 60 s
 metrics: {{memory: {{enabled: false}}, network: {{enabled: false}}, storage: {{enabled: false}}}}
+gossip: {{strategy: scuttlebutt}}
 network: {{latency: {{kind: uniform, low: 5 ms, high: 50 ms}}}}
 detection: {{detector: swim}}
 faults: [{{kind: partition, at: 20 s, lasts: {lasts} s, nodes: 50 %}}]
