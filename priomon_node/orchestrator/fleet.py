@@ -143,6 +143,7 @@ class Fleet:
         process = self.processes[number]
         while process.http is None or process.gossip is None:
             if process.popen.poll() is not None:
+                process.end(GRACE)  # its last words may still be in the pipe
                 raise FleetError(f"agent {number} ended with code {process.popen.returncode} before it was up: {_last(process.log)}")
             if time.monotonic() > deadline:
                 raise FleetError(f"agent {number} was not up after {START:g} s: {_last(process.log)}")
