@@ -151,7 +151,8 @@ def test_compose_from_up_to_down(project: Project) -> None:
     until(lambda: {node["name"] for node in json.loads(run(*members)) if node["state"] == "alive"} == survivors)  # on their own again
 
     assert start(4, "nodes=5", "duration=10 min") == 202
-    until(lambda: state()["coverage"] == 1.0)
+    reached = until(lambda: (now := state())["coverage"] == 1.0 and now["t_seconds"])
+    until(lambda: state()["t_seconds"] >= reached + 3)  # rows are committed about once a second
     (orchestrator,) = project.containers("orchestrator")
     run("docker", "kill", orchestrator["Id"])
     with Store(results / "live10.db") as store:  # the next writer finds what was abandoned
